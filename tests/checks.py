@@ -1,0 +1,99 @@
+"""The witnesses: independent ways to know a number, and how far a result may be from it.
+
+Every operation is checked three times: against mpmath or a hand value (`ulps`, `norm_eps`),
+against a law or a limit, and its gradient against autograd *and* central differences
+(`check_vjp`). Each function here raises AssertionError or returns a number to compare with a
+row of `LIMIT`; `test_checkers.py` checks that wrong results are caught.
+"""
+
+import mpmath
+import numpy as np
+from autograd import make_vjp
+
+mpmath.mp.dps = 60
+
+# Every tolerance of the suite: name -> (limit, reason). Tests refer to rows, not to numbers.
+LIMIT = {
+    "distance_ulp": (8, "measured at most 4.6 ulp over the regimes of docs/1-ball.md"),
+    "distance_grad_eps": (8, "measured at most 3.5 eps"),
+    "map_eps": (4, "Möbius addition, exp and log: measured at most 1.9 eps"),
+    "pairwise_ulp": (16, "measured at most 9.1 ulp with recomputation below 0.3"),
+    "pairwise_grad_eps": (12, "measured at most 5.4 eps"),
+    "autograd": (1e-12, "two float64 evaluations of one gradient: some thousand roundings"),
+    "difference": (1e-7, "five-point differences in float64: eps^(4/5) times the curvature"),
+}
+
+
+def limit(name):
+    """Return the limit of one row of the table."""
+    return LIMIT[name][0]
+
+
+def exact(array):
+    """Turn a float array into nested lists of mpmath numbers, without rounding."""
+    return [exact(row) for row in array] if np.ndim(array) else mpmath.mpf(float(array))
+
+
+def ulps(got, want):
+    """Error of the float scalar `got` in units in the last place of the mpmath number `want`."""
+    got = np.asarray(got)
+    spacing = np.spacing(np.abs(got.dtype.type(float(want))))
+    return float(abs(mpmath.mpf(float(got)) - want) / mpmath.mpf(float(spacing)))
+
+
+def norm_eps(got, want):
+    """Norm-wise relative error of the vector `got` (D,) against mpmath numbers, over eps."""
+    got = np.asarray(got)
+    error = mpmath.norm([mpmath.mpf(float(a)) - b for a, b in zip(got, want, strict=True)])
+    size = mpmath.norm(want)
+    if size == 0:
+        return 0.0 if error == 0 else float("inf")
+    return float(error / size / mpmath.mpf(float(np.finfo(got.dtype).eps)))
+
+
+def relative(got, want):
+    """Largest difference over the largest entry of `want`; inf where got is not finite."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.shape == want.shape, f"shape {got.shape}, expected {want.shape}"
+    if not np.all(np.isfinite(got)):
+        return float("inf")
+    size = np.max(np.abs(want), initial=0.0)
+    error = np.max(np.abs(got - want), initial=0.0)
+    return float(error / size) if size else float("inf") if error else 0.0
+
+
+def central_difference(f, x, direction, step=1e-3):
+    """Derivative of the scalar f at x along `direction`: five points, error O(step^4)."""
+    near = f(x + step * direction) - f(x - step * direction)
+    far = f(x + 2 * step * direction) - f(x - 2 * step * direction)
+    return (8 * near - far) / (12 * step)
+
+
+def check_vjp(f, vjp, *args, rng, step=1e-3, autograd=None, difference=None, directions=4):
+    """Check `vjp(g, *args)` against autograd and central differences of `f(*args)`.
+
+    `vjp` returns one gradient per array of `args`, a tuple when there are several. `step` is
+    the length of the move in the differences: well below the distance to the next kink or to
+    the boundary. Limits default to the rows "autograd" and "difference".
+    """
+    g = rng.standard_normal(np.shape(f(*args)))
+    grads = vjp(g, *args)
+    grads = grads if isinstance(grads, tuple) else (grads,)
+    assert len(grads) == len(args)
+    for position, (arg, grad) in enumerate(zip(args, grads, strict=True)):
+        witness = make_vjp(f, position)(*args)[0](g)
+        error = relative(grad, witness)
+        assert error <= (autograd or limit("autograd")), f"argument {position}: autograd {error}"
+
+        def moved(value, position=position):
+            return np.sum(g * f(*args[:position], value, *args[position + 1 :]))
+
+        for _ in range(directions):
+            direction = rng.standard_normal(np.shape(arg))
+            direction /= np.linalg.norm(direction)
+            got = np.sum(grad * direction)
+            want = central_difference(moved, arg, direction, step)
+            error = abs(got - want) / np.linalg.norm(grad)
+            assert error <= (difference or limit("difference")), (
+                f"argument {position}: central difference {want}, got {got}, error {error}"
+            )
