@@ -34,11 +34,16 @@ def exact(array):
     return [exact(row) for row in array] if np.ndim(array) else mpmath.mpf(float(array))
 
 
+def _nan_is_worst(error):
+    """Turn NaN into inf: max() over errors would silently drop a NaN."""
+    return float("inf") if np.isnan(error) else float(error)
+
+
 def ulps(got, want):
     """Error of the float scalar `got` in units in the last place of the mpmath number `want`."""
     got = np.asarray(got)
     spacing = np.spacing(np.abs(got.dtype.type(float(want))))
-    return float(abs(mpmath.mpf(float(got)) - want) / mpmath.mpf(float(spacing)))
+    return _nan_is_worst(float(abs(mpmath.mpf(float(got)) - want) / mpmath.mpf(float(spacing))))
 
 
 def norm_eps(got, want):
@@ -48,7 +53,7 @@ def norm_eps(got, want):
     size = mpmath.norm(want)
     if size == 0:
         return 0.0 if error == 0 else float("inf")
-    return float(error / size / mpmath.mpf(float(np.finfo(got.dtype).eps)))
+    return _nan_is_worst(float(error / size / mpmath.mpf(float(np.finfo(got.dtype).eps))))
 
 
 def relative(got, want):
@@ -59,7 +64,9 @@ def relative(got, want):
         return float("inf")
     size = np.max(np.abs(want), initial=0.0)
     error = np.max(np.abs(got - want), initial=0.0)
-    return float(error / size) if size else float("inf") if error else 0.0
+    if size == 0:
+        return float("inf") if error else 0.0
+    return _nan_is_worst(error / size)
 
 
 def central_difference(f, x, direction, step=1e-3):
