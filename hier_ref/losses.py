@@ -88,18 +88,22 @@ def log_one_plus_sum_exp_vjp(g: NDArray, s: NDArray, mask: NDArray) -> NDArray:
     return g * np.exp(np.where(mask, s, -np.inf) - log_one_plus_sum_exp(s, mask))
 
 
-def one_hot(labels: ArrayLike, n_classes: int) -> NDArray:
-    """Boolean (B, n_classes), true where the image is of the class.
+def one_hot(labels: ArrayLike, shape: tuple[int, int]) -> NDArray:
+    """Boolean (B, C), the given shape, true where the image is of the class.
 
-    Raises ValueError for an empty batch (K32) and for a label outside 0 .. n_classes - 1.
+    Raises ValueError for an empty batch (K32), for a number of labels other than B and for a
+    label that is not one of 0 .. C - 1.
     """
-    labels = np.asarray(labels)
-    if labels.size == 0:
+    labels, (n_images, n_classes) = np.asarray(labels), shape
+    if n_images == 0:
         raise ValueError("empty batch: expected at least one image")
-    outside = labels[(labels < 0) | (labels >= n_classes)]
-    if outside.size:
-        raise ValueError(f"label {outside[0]}: expected 0 to {n_classes - 1}")
-    return labels[:, None] == np.arange(n_classes)
+    if labels.shape != (n_images,):
+        raise ValueError(f"labels of shape {labels.shape}: expected ({n_images},)")
+    own = labels[:, None] == np.arange(n_classes)
+    unknown = labels[~np.any(own, axis=1)]
+    if unknown.size:
+        raise ValueError(f"label {unknown[0]}: expected 0 to {n_classes - 1}")
+    return own
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,8 @@ class ProxyAnchor:
 
         (B, D), (B,), class_proxies (C, D) -> scalar. Raises as `one_hot`.
         """
-        own = one_hot(labels, len(params["class_proxies"]))
         pull, push = self._logits(z, params)
+        own = one_hot(labels, pull.shape)
         positive = np.sum(log_one_plus_sum_exp(pull, own)) / _classes_present(own)
         return positive + np.sum(log_one_plus_sum_exp(push, ~own)) / own.shape[1]
 
@@ -131,8 +135,8 @@ class ProxyAnchor:
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D) and the class proxies (C, D). (L4')."""
-        own = one_hot(labels, len(params["class_proxies"]))
         pull, push = self._logits(z, params)
+        own = one_hot(labels, pull.shape)
         g_pull = log_one_plus_sum_exp_vjp(1 / _classes_present(own), pull, own)
         g_push = log_one_plus_sum_exp_vjp(1 / own.shape[1], push, ~own)
         g_cosine = self.alpha * (g_push - g_pull)

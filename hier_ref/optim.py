@@ -79,7 +79,8 @@ class AdamW(Optimizer):
     """Adam with decoupled weight decay. (O1), (O2), (O3).
 
     Source: Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2, with the
-    decay multiplied by the learning rate too, as torch.optim.AdamW does.
+    decay multiplied by the learning rate too, as torch.optim.AdamW does. Where every gradient so
+    far was 0, only the decay moves a parameter (K41).
     """
 
     memories = ("mean", "square")
@@ -177,7 +178,8 @@ def clip_by_value(grads: Arrays, limit: float | None) -> Arrays:
 def clip_by_norm(grads: Arrays, limit: float | None) -> Arrays:
     """Shorten all gradients together to the norm `limit`, if longer; None or inf: off. (O9).
 
-    Raises ValueError for a limit of 0 or less and for gradients that are not finite.
+    Gradients of norm 0 or just `limit` come back as they are (K42). Raises ValueError for a limit
+    of 0 or less and for gradients that are not finite.
     """
     if limit is None or limit == math.inf:
         return grads
