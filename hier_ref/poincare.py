@@ -1,0 +1,282 @@
+"""The Poincaré ball of curvature -c, each operation directly followed by its gradient.
+
+Points have c|x|^2 < 1; all functions act on the last axis. Formulas are evaluated in float64 and
+rounded once to the dtype of the arrays given. Gradients (`<op>_vjp`) take the incoming cotangent
+`g` first and need arrays of equal shapes. Derivations: docs/1-ball.md.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import autograd.numpy as np
+from autograd.tracer import getval
+from numpy import ndarray
+
+P = ParamSpec("P")
+R = TypeVar("R")
+VELTKAMP = 2.0**27 + 1.0  # splits a float64 into two halves of at most 26 bits
+
+
+def _in_float64(op: Callable[P, R]) -> Callable[P, R]:
+    """Evaluate `op` in float64 and round its results once: float32 in, float32 out."""
+
+    def wide(value: Any) -> Any:
+        return value.astype(np.float64, copy=False) if np.ndim(value) else float(getval(value))
+
+    @wraps(op)
+    def evaluated(*args: Any, **kwargs: Any) -> Any:
+        dtype = np.result_type(*(v.dtype for v in (*args, *kwargs.values()) if np.ndim(v)))
+        result = op(*map(wide, args), **{name: wide(v) for name, v in kwargs.items()})
+        if isinstance(result, tuple):
+            return tuple(part.astype(dtype) for part in result)
+        return result.astype(dtype)
+
+    return evaluated
+
+
+def _norm(u: ndarray) -> ndarray:
+    """|u|, without overflow or underflow of the squares; its gradient at 0 is 0."""
+    size = np.max(np.abs(u), axis=-1)
+    zero = size == 0
+    squares = np.sum((u / np.where(zero, 1.0, size)[..., None]) ** 2, axis=-1)
+    return size * np.sqrt(np.where(zero, 1.0, squares))
+
+
+def _unit(u: ndarray) -> ndarray:
+    """u/|u|, and 0 at u = 0."""
+    n = _norm(u)
+    return u / np.where(n == 0, 1.0, n)[..., None]
+
+
+def _ratio(value: ndarray, z: ndarray) -> ndarray:
+    """value/z, and 1 at z = 0: the limit for value = tanh(z), arsinh(z), artanh(z)  (K3)."""
+    zero = z == 0
+    return np.where(zero, 1.0, value / np.where(zero, 1.0, z))
+
+
+def _dot(u: ndarray, v: ndarray) -> ndarray:
+    return np.sum(u * v, axis=-1)[..., None]
+
+
+def _product(x: ndarray | float, y: ndarray) -> tuple[ndarray, ndarray]:
+    """Return p + e = x*y exactly, p the rounded product (Veltkamp, Dekker)."""
+    p = x * y
+    x_high, y_high = VELTKAMP * x - (VELTKAMP * x - x), VELTKAMP * y - (VELTKAMP * y - y)
+    x_low, y_low = x - x_high, y - y_high
+    return p, ((x_high * y_high - p) + x_high * y_low + x_low * y_high) + x_low * y_low
+
+
+def _sum(terms: ndarray) -> tuple[ndarray, ndarray]:
+    """Sum the last axis by a tree of two-sums: the rounded sum and what rounding lost (Knuth)."""
+    lost = np.zeros(terms.shape[:-1])
+    while terms.shape[-1] > 1:
+        half = terms.shape[-1] // 2
+        left, right, odd = terms[..., :half], terms[..., half : 2 * half], terms[..., 2 * half :]
+        s = left + right
+        v = s - left
+        lost = lost + np.sum((left - (s - v)) + (right - v), axis=-1)
+        terms = np.concatenate([s, odd], axis=-1)
+    return terms[..., 0], lost
+
+
+@_in_float64
+def gap(x: ndarray, c: float) -> ndarray:
+    """Return 1 - c|x|^2, to the last digit even at the boundary  (B1).
+
+    Shapes: (..., D) -> (...). Squares and sum are compensated ("double-double"), because the
+    distance divides by the gap. Raises ValueError unless it is positive: on and outside the
+    boundary nothing in this module is defined  (K2). Source: derived in docs/1-ball.md.
+    """
+    squares, errors = _product(x, x)
+    s, lost = _sum(squares)
+    p, e = _product(c, s)
+    a = (1.0 - p) - (e + c * (lost + np.sum(errors, axis=-1)))
+    inside = a > 0
+    if not np.all(inside):
+        row = tuple(int(i) for i in np.argwhere(~inside)[0])
+        found = float(getval(a)[row])
+        raise ValueError(f"point {list(row)}: 1 - c|x|^2 is {found:.3g}, expected above 0 (c={c})")
+    return a
+
+
+@_in_float64
+def gap_vjp(g: ndarray, x: ndarray, c: float) -> ndarray:
+    """Return g (-2c x)  (B1')."""
+    return np.multiply(-2.0 * c, g)[..., None] * x
+
+
+@_in_float64
+def conformal_factor(x: ndarray, c: float) -> ndarray:
+    """Return the length of a unit tangent vector at x, 2/a  (B2).
+
+    Shapes: (..., D) -> (...). Domain: c|x|^2 < 1 (K2). Source: docs/1-ball.md.
+    """
+    return 2.0 / gap(x, c)
+
+
+@_in_float64
+def conformal_factor_vjp(g: ndarray, x: ndarray, c: float) -> ndarray:
+    """Return g (4c/a^2) x  (B2')."""
+    return (4.0 * c * g / gap(x, c) ** 2)[..., None] * x
+
+
+@_in_float64
+def distance(x: ndarray, y: ndarray, c: float) -> ndarray:
+    """Return (2/√c) arsinh(√(c q)/√(a b)), the length of the geodesic from x to y  (B3).
+
+    Shapes: (..., D), (..., D) -> (...). Domain: c|x|^2 < 1, c|y|^2 < 1 (K2). Exactly 0 for
+    x = y (K1). Source: derived in docs/1-ball.md.
+    """
+    root = np.sqrt(c)
+    return 2.0 / root * np.arcsinh(root * _norm(x - y) / np.sqrt(gap(x, c) * gap(y, c)))
+
+
+@_in_float64
+def distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Return g 2/√(q (a b + c q)) [(x - y) + (c q/a) x], for y alike; 0 at x = y  (B3') (K1)."""
+    a, b, n = gap(x, c)[..., None], gap(y, c)[..., None], _norm(x - y)[..., None]
+    e = _unit(x - y)
+    slope = np.multiply(2.0, g)[..., None] / np.sqrt(a * b + c * n**2)
+    return slope * (e + c * n / a * x), slope * (c * n / b * y - e)
+
+
+@_in_float64
+def mobius_add(x: ndarray, y: ndarray, c: float) -> ndarray:
+    """Return x ⊕ y = (a z + c|z|^2 x)/(a b + c|z|^2) with z = x + y  (B4).
+
+    Shapes: (..., D), (..., D) -> (..., D). Domain: c|x|^2 < 1, c|y|^2 < 1 (K2).
+    Source: Ungar's addition, brought into this form in docs/1-ball.md.
+    """
+    a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], x + y
+    s = c * _dot(z, z)
+    return (a * z + s * x) / (a * b + s)
+
+
+@_in_float64
+def mobius_add_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Return (a + s) h - 2c<h,k> m and a (h + 2c<h,m> y - 2c<h,k> z/(a b + s))  (B4').
+
+    Here s = c|z|^2, m = x ⊕ y, h = g/(a b + s), k = y + c|y|^2 x.
+    """
+    a, b, z, m = gap(x, c)[..., None], gap(y, c)[..., None], x + y, mobius_add(x, y, c)
+    s = c * _dot(z, z)
+    h = g / (a * b + s)
+    hk = _dot(h, y + c * _dot(y, y) * x)
+    grad_x = (a + s) * h - 2.0 * c * hk * m
+    return grad_x, a * (h + 2.0 * c * (_dot(h, m) * y - hk / (a * b + s) * z))
+
+
+@_in_float64
+def expmap0(u: ndarray, c: float) -> ndarray:
+    """Return tanh(ζ)/ζ u with ζ = √c|u|, the geodesic from 0 along u followed to time 1  (B5).
+
+    Shapes: (..., D) -> (..., D). Smooth at u = 0 (K3). A long u rounds to a point on the
+    boundary, which the next operation refuses: clip first (K2). Source: docs/1-ball.md.
+    """
+    zeta = np.sqrt(c) * _norm(u)
+    return _ratio(np.tanh(zeta), zeta)[..., None] * u
+
+
+@_in_float64
+def expmap0_vjp(g: ndarray, u: ndarray, c: float) -> ndarray:
+    """Return t g + (sech²(ζ) - t)<e,g> e with t = tanh(ζ)/ζ, e = u/|u|  (B5')."""
+    zeta, e = np.sqrt(c) * _norm(u)[..., None], _unit(u)
+    t = _ratio(np.tanh(zeta), zeta)
+    decay = np.exp(-2.0 * zeta)  # 1/cosh² would overflow, 1 - tanh² would cancel
+    return t * g + (4.0 * decay / (1.0 + decay) ** 2 - t) * _dot(e, g) * e
+
+
+@_in_float64
+def logmap0(y: ndarray, c: float) -> ndarray:
+    """Return arsinh(ρ/√a)/ρ y with ρ = √c|y|, the tangent vector that expmap0 takes to y  (B6).
+
+    Shapes: (..., D) -> (..., D). Domain: c|y|^2 < 1 (K2). Smooth at y = 0 (K3).
+    Source: artanh in a form that is accurate at the boundary, docs/1-ball.md.
+    """
+    rho = np.sqrt(c) * _norm(y)
+    return _ratio(np.arcsinh(rho / np.sqrt(gap(y, c))), rho)[..., None] * y
+
+
+@_in_float64
+def logmap0_vjp(g: ndarray, y: ndarray, c: float) -> ndarray:
+    """Return t g + (1/a - t)<e,g> e with t = arsinh(ρ/√a)/ρ, e = y/|y|  (B6')."""
+    a, rho, e = gap(y, c)[..., None], np.sqrt(c) * _norm(y)[..., None], _unit(y)
+    t = _ratio(np.arcsinh(rho / np.sqrt(a)), rho)
+    return t * g + (1.0 / a - t) * _dot(e, g) * e
+
+
+@_in_float64
+def expmap(x: ndarray, u: ndarray, c: float) -> ndarray:
+    """Return x ⊕ expmap0(u/a), the geodesic from x along u followed to time 1  (B7).
+
+    Shapes: (..., D), (..., D) -> (..., D). Domain: c|x|^2 < 1; a long u is refused (K2).
+    Source: Ganea et al. 2018, Hyperbolic Neural Networks, lemma 2; docs/1-ball.md.
+    """
+    return mobius_add(x, expmap0(u / gap(x, c)[..., None], c), c)
+
+
+@_in_float64
+def expmap_vjp(g: ndarray, x: ndarray, u: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Chain rule through ⊕, expmap0, u/a and the gap  (B7')."""
+    a = gap(x, c)[..., None]
+    w = u / a
+    grad_x, grad_v = mobius_add_vjp(g, x, expmap0(w, c), c)
+    grad_u = expmap0_vjp(grad_v, w, c) / a
+    return grad_x + 2.0 * c * _dot(grad_u, w) * x, grad_u
+
+
+@_in_float64
+def logmap(x: ndarray, y: ndarray, c: float) -> ndarray:
+    """Return a arsinh(ρ)/ρ (a z - c q x)/√(a b (a b + c q)), where expmap takes to y  (B8).
+
+    Here z = y - x, ρ = √(c q)/√(a b). Shapes: (..., D), (..., D) -> (..., D). Domain:
+    c|x|^2 < 1, c|y|^2 < 1 (K2). Exactly 0 at x = y and smooth (K3). Source: docs/1-ball.md.
+    """
+    a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], y - x
+    n = _norm(z)[..., None]
+    rho = np.sqrt(c) * n / np.sqrt(a * b)
+    w = a * z - c * n**2 * x
+    return a * _ratio(np.arcsinh(rho), rho) * w / np.sqrt(a * b * (a * b + c * n**2))
+
+
+@_in_float64
+def logmap_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Chain rule through a logmap0((-x) ⊕ y)  (B8')."""
+    a, m = gap(x, c)[..., None], mobius_add(-x, y, c)
+    grad_minus_x, grad_y = mobius_add_vjp(logmap0_vjp(a * g, m, c), -x, y, c)
+    return -2.0 * c * _dot(g, logmap0(m, c)) * x - grad_minus_x, grad_y
+
+
+@_in_float64
+def clip_norm(u: ndarray, r: float) -> ndarray:
+    """Return u min(1, r/|u|), the nearest vector of length at most r  (B9).
+
+    Shapes: (..., D) -> (..., D). Domain: r >= 0. Unchanged at |u| = r (K4).
+    """
+    n = _norm(u)
+    outside = n > r
+    return np.where(outside, r / np.where(outside, n, 1.0), 1.0)[..., None] * u
+
+
+@_in_float64
+def clip_norm_vjp(g: ndarray, u: ndarray, r: float) -> ndarray:
+    """Return (r/|u|)(g - <e,g> e) where |u| > r with e = u/|u|, otherwise g  (B9') (K4)."""
+    n, e = _norm(u)[..., None], _unit(u)
+    return np.where(n > r, r / np.where(n > r, n, 1.0) * (g - _dot(e, g) * e), g)
+
+
+@_in_float64
+def to_ball(u: ndarray, c: float, r: float) -> ndarray:
+    """Return expmap0(clip_norm(u, r), c), how the method puts embeddings into the ball  (B10).
+
+    Shapes: (..., D) -> (..., D). Domain: any finite u; √c r below about 18 keeps the result
+    inside in float64, below about 8 in float32 (K2).
+    """
+    return expmap0(clip_norm(u, r), c)
+
+
+@_in_float64
+def to_ball_vjp(g: ndarray, u: ndarray, c: float, r: float) -> ndarray:
+    """Chain rule: clip_norm_vjp of expmap0_vjp  (B10')."""
+    return clip_norm_vjp(expmap0_vjp(g, clip_norm(u, r), c), u, r)
