@@ -1,0 +1,143 @@
+"""All distances between two sets of points, by one matrix product, and their gradient.
+
+|x|^2 + |y|^2 - 2<x,y> loses the digits of pairs that are close. Two remedies: centre the points,
+which does not change differences, and compute again, by direct differences, every pair that is
+still close compared with its norms. Nothing of size M x N x D is ever held. The arithmetic is in
+the dtype of the points, save for the gaps. Derivations: docs/2-pairwise.md.
+"""
+
+from collections.abc import Iterator
+
+import autograd.numpy as np
+from autograd.extend import defvjp, primitive
+from autograd.tracer import getval
+from numpy import ndarray
+from scipy.sparse import csr_array
+
+from hier_ref.poincare import gap, gap_vjp
+
+CLOSE = 0.3  # q below this part of |x|^2 + |y|^2 is computed directly: costs 9 ulp at 0.3, 4 at 0.5
+BLOCK = 2**20  # numbers in a temporary of the direct computation
+
+
+def _blocks(size: int, width: int) -> Iterator[slice]:
+    """Cut range(size) into slices that hold about BLOCK numbers when each item has `width`."""
+    step = max(1, BLOCK // max(1, width))
+    return (slice(start, start + step) for start in range(0, size, step))
+
+
+def _centred(x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
+    """Subtract one common point, a constant to the gradient: no difference depends on it."""
+    middle = 0.5 * (np.mean(getval(x), axis=0) + np.mean(getval(y), axis=0))
+    moved = x - middle
+    return moved, moved if y is x else y - middle
+
+
+def _close(q: ndarray, x_sq: ndarray, y_sq: ndarray) -> ndarray:
+    """Flat indices of the pairs with q < 0.3 (|x|^2 + |y|^2), found by blocks of rows."""
+    found = [
+        np.flatnonzero(q[rows] < CLOSE * (x_sq[rows, None] + y_sq)) + rows.start * len(y_sq)
+        for rows in _blocks(*q.shape)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, dtype=int)
+
+
+@primitive
+def _replaced(q: ndarray, index: ndarray, values: ndarray) -> ndarray:
+    """Return q with q.flat[index] = values; in place, as no other step keeps the product."""
+    q.reshape(-1)[index] = values
+    return q
+
+
+def _elsewhere(g: ndarray, index: ndarray) -> ndarray:
+    g = g.copy()
+    g.reshape(-1)[index] = 0
+    return g
+
+
+# Only the bookkeeping is told to autograd here; the formulas it differentiates itself.
+defvjp(
+    _replaced,
+    lambda ans, q, index, values: lambda g: _elsewhere(g, index),
+    lambda ans, q, index, values: lambda g: g.reshape(-1)[index],
+    argnums=(0, 2),
+)
+
+
+def _squares(x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
+    """Return q and the flat indices of the pairs that were computed directly."""
+    moved_x, moved_y = _centred(x, y)
+    x_sq, y_sq = np.sum(moved_x**2, axis=1), np.sum(moved_y**2, axis=1)
+    q = x_sq[:, None] + y_sq - 2.0 * (moved_x @ moved_y.T)
+    close = _close(getval(q), getval(x_sq), getval(y_sq))
+    if not len(close):
+        return q, close
+    i, j = np.divmod(close, len(y))
+    blocks = _blocks(len(close), x.shape[1])
+    direct = [np.sum((x[i[part]] - y[j[part]]) ** 2, axis=1) for part in blocks]
+    return _replaced(q, close, np.concatenate(direct)), close
+
+
+def _sums(w: ndarray, x: ndarray, y: ndarray, close: ndarray) -> tuple[ndarray, ndarray]:
+    """Sum w_ij (x_i - y_j) over j and w_ij (y_j - x_i) over i; the close pairs directly."""
+    moved_x, moved_y = _centred(x, y)
+    far = _elsewhere(w, close)
+    sum_x = far.sum(axis=1)[:, None] * moved_x - far @ moved_y
+    sum_y = far.sum(axis=0)[:, None] * moved_y - far.T @ moved_x
+    i, j = np.divmod(close, len(y))
+    for part in _blocks(len(close), x.shape[1]):
+        ip, jp = i[part], j[part]
+        weighted = w[ip, jp][:, None] * (x[ip] - y[jp])
+        for total, rows, sign in ((sum_x, ip, 1), (sum_y, jp, -1)):
+            entries = np.full(len(rows), sign, dtype=w.dtype), (rows, np.arange(len(rows)))
+            total += csr_array(entries, shape=(len(total), len(rows))) @ weighted
+    return sum_x, sum_y
+
+
+def pairwise_sq(x: ndarray, y: ndarray) -> ndarray:
+    """Return q_ij = |x_i - y_j|^2  (D1).
+
+    Shapes: (M, D), (N, D) -> (M, N). Exactly 0 for equal points; exactly symmetric when y is x.
+    Differences whose squares underflow count as 0. Source: derived in docs/2-pairwise.md.
+    """
+    return _squares(x, y)[0]
+
+
+def pairwise_sq_vjp(g: ndarray, x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
+    """Return 2 Σ_j g_ij (x_i - y_j) and 2 Σ_i g_ij (y_j - x_i)  (D1').
+
+    When y is x, the gradient is the sum of the two.
+    """
+    return _sums(2.0 * g, x, y, _squares(x, y)[1])
+
+
+def pairwise_distance(x: ndarray, y: ndarray, c: float) -> ndarray:
+    """Return d_ij = (2/√c) arsinh(√(c q_ij)/√(a_i b_j))  (D2).
+
+    Shapes: (M, D), (N, D) -> (M, N). Domain: c|x|^2 < 1, c|y|^2 < 1, otherwise ValueError (K2).
+    Exactly 0 for equal points (K10); exactly symmetric when y is x. Source: docs/2-pairwise.md.
+    """
+    root = float(c) ** 0.5
+    q = pairwise_sq(x, y)
+    scale = root / np.sqrt(gap(x, c)[:, None] * gap(y, c))
+    same = q == 0
+    n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))
+    return 2.0 / root * np.arcsinh(scale * n)
+
+
+def pairwise_distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Return Σ_j w_ij [(x_i - y_j) + (c q_ij/a_i) x_i] and Σ_i ... for y_j  (D2').
+
+    Here w_ij = 2 g_ij/√(q_ij (a_i b_j + c q_ij)), and 0 for equal points (K10). When y is x, the
+    gradient is the sum of the two.
+    """
+    q, close = _squares(x, y)
+    a, b = gap(x, c), gap(y, c)
+    same = q == 0
+    slope = np.sqrt(np.where(same, 1.0, q)) * np.sqrt(a[:, None] * b + float(c) * q)
+    w = np.where(same, 0.0, 2.0 * g / slope)
+    sum_x, sum_y = _sums(w, x, y, close)
+    w *= q
+    sum_x += gap_vjp(-0.5 * w.sum(axis=1) / a, x, c)
+    sum_y += gap_vjp(-0.5 * w.sum(axis=0) / b, y, c)
+    return sum_x, sum_y
