@@ -1,0 +1,222 @@
+"""Train a head and proxies: one batch from features to new weights, then all of them.
+
+Read `batch_gradient` first: it is the whole method in one screen. Chapter: docs/6-training.md.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from autograd import value_and_grad
+from numpy.typing import NDArray
+
+from hier_ref.head import head_forward, head_vjp, init_head
+from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
+from hier_ref.losses import LOSSES
+from hier_ref.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
+from hier_ref.pairwise import pairwise_distance
+from hier_ref.sampler import batches_per_epoch, class_batches
+from hier_ref.triplets import Draws
+
+Params = dict[str, NDArray]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every choice of a run. Two runs of one Config on one machine give the same bytes."""
+
+    loss: str = "PA"
+    hier_weight: float = 0.5
+    head: str = "linear"
+    embedding: int = 128
+    proxies: int = 512
+    c: float = 0.1
+    clip: float = 2.3
+    tau: float = 0.1
+    margin: float = 0.1
+    neighbours: int = 20
+    triplets: int = 50
+    batch: int = 180
+    images_per_class: int = 2
+    lr_head: float = 1e-3
+    lr_proxies: float = 1e-3
+    lr_loss: float = 1e-1
+    weight_decay: float = 1e-4
+    clip_gradient: float = 10.0
+    epochs: int = 10
+    warmup_epochs: int = 1
+    schedule: str = "cosine"
+    seed: int = 0
+    dtype: str = "float32"
+    gradients: str = "explicit"
+
+    def __post_init__(self):
+        """Raise ValueError naming the option, what was found and what was expected."""
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                expected = ", ".join(allowed)
+                raise ValueError(f"{name} {getattr(self, name)!r}: expected one of {expected}")
+        for name, least in LEAST.items():
+            if not least <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} {getattr(self, name)}: expected at least {least}")
+        for name in ("c", "clip", "tau", "clip_gradient"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)}: expected more than 0")
+
+    @property
+    def geometry(self) -> dict:
+        """The parameters of the HIER loss by its own names."""
+        return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
+
+
+CHOICES = {
+    "loss": tuple(LOSSES),
+    "head": ("linear",),
+    "schedule": ("cosine", "step", "constant"),
+    "dtype": ("float32", "float64"),
+    "gradients": ("explicit", "autograd"),
+}
+LEAST = dict.fromkeys(("embedding", "proxies", "triplets", "batch", "images_per_class"), 1)
+LEAST |= dict.fromkeys(("hier_weight", "margin", "neighbours", "epochs", "warmup_epochs"), 0)
+LEAST |= dict.fromkeys(("lr_head", "lr_proxies", "lr_loss", "weight_decay", "seed"), 0)
+
+
+def group(params: Params, prefix: str) -> Params:
+    """Return the parameters of one part by the names it uses itself."""
+    return {name[len(prefix) :]: p for name, p in params.items() if name.startswith(prefix)}
+
+
+def init_params(config: Config, n_features: int, n_classes: int) -> Params:
+    """Draw the parameters of a new run: head.*, loss.* and, unless its weight is 0, proxies."""
+    rng = np.random.default_rng([config.seed, 0])
+    head = init_head(rng, n_features, config.embedding)
+    loss = LOSSES[config.loss].init(rng, n_classes, config.embedding)
+    params = {f"head.{name}": p for name, p in head.items()}
+    params |= {f"loss.{name}": p for name, p in loss.items()}
+    if config.hier_weight:
+        size = 0.9 * config.clip / np.sqrt(config.embedding)
+        params["proxies"] = size * rng.standard_normal((config.proxies, config.embedding))
+    return {name: p.astype(config.dtype) for name, p in params.items()}
+
+
+def embed(features: NDArray, params: Params, config: Config) -> NDArray:
+    """Map backbone features (N, F) to points of the ball (N, D)."""
+    x = head_forward(features.astype(config.dtype), group(params, "head."))
+    return ball_points(x, config.c, config.clip)
+
+
+def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config: Config) -> Draws:
+    """Mine the triplets of a batch and draw its noise; no gradient flows through either."""
+    z, l = (ball_points(points, config.c, config.clip) for points in (x, proxies))
+    d_zz, d_ll = (pairwise_distance(points, points, config.c) for points in (z, l))
+    return sample_draws(
+        rng, d_zz, d_ll, labels, neighbours=config.neighbours, per_anchor=config.triplets
+    )
+
+
+def batch_gradient(
+    params: Params, f: NDArray, labels: NDArray, rng: np.random.Generator, config: Config
+) -> tuple[dict[str, float], Params]:
+    """Losses of one batch and the gradient of their weighted sum, every step by hand. (H8).
+
+    f (B, F) features, labels (B,) in 0..C-1 -> ({"metric", "hier"}, gradients by name).
+    """
+    head, loss = group(params, "head."), LOSSES[config.loss]
+    x = head_forward(f, head)
+    z = ball_points(x, config.c, config.clip)
+    metric, grad_z, grad_loss = loss.grad(z, labels, group(params, "loss."), config.c)
+    grad_x = ball_points_vjp(grad_z, x, config.c, config.clip)
+    losses, grads = {"metric": metric}, {f"loss.{name}": g for name, g in grad_loss.items()}
+    if config.hier_weight:
+        draws = draw(rng, x, params["proxies"], labels, config)
+        hier, grad_x_hier, grad_proxies = hier_grad(x, params["proxies"], draws, **config.geometry)
+        grad_x = grad_x + config.hier_weight * grad_x_hier
+        losses["hier"], grads["proxies"] = float(hier), config.hier_weight * grad_proxies
+    grads |= {f"head.{name}": g for name, g in head_vjp(grad_x, f, head).items()}
+    return losses, grads
+
+
+def batch_autograd(
+    params: Params, f: NDArray, labels: NDArray, rng: np.random.Generator, config: Config
+) -> tuple[dict[str, float], Params]:
+    """Return what `batch_gradient` does, found by autograd from the forward functions alone."""
+    losses: dict[str, float] = {}
+    draws = None
+    if config.hier_weight:
+        x = head_forward(f, group(params, "head."))
+        draws = draw(rng, x, params["proxies"], labels, config)
+
+    def total(params):
+        x = head_forward(f, group(params, "head."))
+        z = ball_points(x, config.c, config.clip)
+        metric = LOSSES[config.loss].value(z, labels, group(params, "loss."), config.c)
+        losses["metric"] = metric
+        if draws is None:
+            return metric
+        losses["hier"] = hier_loss(x, params["proxies"], draws, **config.geometry)
+        return metric + config.hier_weight * losses["hier"]
+
+    _, grads = value_and_grad(total)(params)
+    return {name: float(getattr(loss, "_value", loss)) for name, loss in losses.items()}, grads
+
+
+GRADIENTS: dict[str, Callable] = {"explicit": batch_gradient, "autograd": batch_autograd}
+
+
+class Trainer:
+    """Parameters, optimiser and the number of finished epochs: all that a run remembers.
+
+    Whatever is random in an epoch depends on (seed, epoch) alone, so that a run that goes on
+    from a checkpoint ends with the bytes of a run that was never interrupted.
+    """
+
+    def __init__(self, features: NDArray, labels: NDArray, config: Config):
+        """Take training features (N, F) and labels (N,); raise ValueError for an odd config."""
+        self.features, self.config, self.epoch = features, config, 0
+        self.classes, self.labels = np.unique(labels, return_inverse=True)
+        self.n_batches = batches_per_epoch(self.labels, config.batch, config.images_per_class)
+        self.params = init_params(config, features.shape[1], len(self.classes))
+        rates = {"head": config.lr_head, "loss": config.lr_loss, "proxies": config.lr_proxies}
+        lr = {name: rates[name.split(".")[0]] for name in self.params}
+        self.optimizer = AdamW(self.params, lr, config.weight_decay)
+
+    def run_epoch(self) -> Iterator[dict[str, float]]:
+        """Train for one epoch; yield the losses of each batch."""
+        config, gradient = self.config, GRADIENTS[self.config.gradients]
+        seed = [config.seed, 1, self.epoch]
+        batches = class_batches(
+            np.random.default_rng(seed), self.labels, config.batch, config.images_per_class
+        )
+        for number, batch in enumerate(batches):
+            f = self.features[batch].astype(config.dtype)
+            rng = np.random.default_rng([*seed, number])
+            losses, grads = gradient(self.params, f, self.labels[batch], rng, config)
+            grads = clip_by_value(grads, config.clip_gradient)
+            self.params = self.optimizer.step(self.params, grads, self.rate(number))
+            yield losses
+        self.epoch += 1
+
+    def rate(self, batch: int) -> float:
+        """Return the factor of all learning rates at one batch of the current epoch."""
+        config, n = self.config, self.n_batches
+        step, total = self.epoch * n + batch, max(1, config.epochs * n)
+        schedule = {
+            "cosine": lambda: cosine(step, total),
+            "step": lambda: step_decay(step, max(1, total // 3), 0.1),
+            "constant": lambda: constant(step, total),
+        }[config.schedule]
+        return warmup(step, config.warmup_epochs * n) * schedule()
+
+    def state(self) -> Params:
+        """Return everything `load` needs, as arrays by name."""
+        state = {f"params.{name}": p for name, p in self.params.items()}
+        state |= {f"optimizer.{name}": p for name, p in self.optimizer.state().items()}
+        return state | {"epoch": np.array(self.epoch)}
+
+    def load(self, state: Params) -> None:
+        """Go on from a `state` of the same configuration; ValueError if it is of another."""
+        self.optimizer.load(group(state, "optimizer."))
+        self.params, self.epoch = group(state, "params."), int(state["epoch"])
+
+
+CONFIG_NAMES = tuple(field.name for field in fields(Config))

@@ -1,0 +1,163 @@
+"""Which triplets, and which noise: everything random about HIER, drawn from a Generator.
+
+A triplet (i, j, k) says that i and j belong together and k does not. Nothing tells HIER so but
+the distances (and, for images, their classes): i and j are *mutual* nearest neighbours.
+Chapter: docs/3-triplets.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from hier_ref.convention import EXACT, Convention
+
+LEVELS = ("data", "proxy")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random part of one evaluation of the loss, for both levels.
+
+    triplets_data, triplets_proxy: (T, 3) integers, rows (i, j, k); T may be 0.
+    gumbel_data, gumbel_proxy: (pair, triple), two (T, P) arrays of standard Gumbel noise for
+    the choices of LCA(i, j) and LCA(i, j, k); or None, and the noise comes from `seed`, block
+    by block, the same at every evaluation.
+    """
+
+    triplets_data: NDArray
+    triplets_proxy: NDArray
+    gumbel_data: tuple[NDArray, NDArray] | None = None
+    gumbel_proxy: tuple[NDArray, NDArray] | None = None
+    seed: int = 0
+
+    def level(self, level: str) -> tuple[NDArray, tuple[NDArray, NDArray] | None]:
+        """Return the triplets and the captured noise of one level."""
+        return getattr(self, f"triplets_{level}"), getattr(self, f"gumbel_{level}")
+
+    def arrivals(self, level: str, block: int, n: int, dtype) -> Iterator[tuple]:
+        """Yield (triplets, pair, triple) for `block` triplets at a time: arrival times. (T4).
+
+        pair and triple (block, n) are independent Exp(1) variables, exp(-g) of Gumbel noise g.
+        Two streams, one for each choice, make the noise independent of the block size.
+        """
+        triplets, gumbel = self.level(level)
+        streams = [
+            np.random.default_rng([self.seed, LEVELS.index(level), choice]) for choice in (0, 1)
+        ]
+        for start in range(0, len(triplets), block):
+            rows = triplets[start : start + block]
+            if gumbel is None:
+                noise = [stream.standard_exponential((len(rows), n), dtype) for stream in streams]
+            else:
+                noise = [np.exp(-g[start : start + block]).astype(dtype) for g in gumbel]
+            # An arrival at exactly 0 would win with an infinite weight (K22).
+            pair, triple = (np.maximum(e, np.finfo(dtype).tiny) for e in noise)
+            yield rows, pair, triple
+
+
+def nearest_neighbours(d: NDArray, neighbours: int, first: NDArray | None = None) -> NDArray:
+    """Mark the K nearest columns of every row. (T1).
+
+    d (N, N) distances, neighbours = K >= 0, first (N, N) boolean: columns that rank before
+    all others -> (N, N) boolean. Columns as near as the K-th are all marked (K20), so that the
+    answer does not depend on the order of the points. K >= N marks everything.
+    """
+    if neighbours <= 0:
+        return np.zeros(d.shape, bool)
+    if neighbours >= d.shape[1]:
+        return np.ones(d.shape, bool)
+    last = np.zeros(d.shape, bool) if first is None else ~first
+    order = np.lexsort((d, last)) if last.any() else np.argsort(d, axis=1)
+    kth = order[:, neighbours - 1, None]
+    d_kth, last_kth = np.take_along_axis(d, kth, 1), np.take_along_axis(last, kth, 1)
+    return (last < last_kth) | ((last == last_kth) & (d <= d_kth))
+
+
+def mutual_neighbours(
+    d: ArrayLike, neighbours: int, labels: ArrayLike | None = None, convention: Convention = EXACT
+) -> NDArray:
+    """Mark the pairs in which each is among the other's K nearest neighbours. (T2).
+
+    d (N, N) distances, labels (N,) classes or None -> (N, N) boolean, symmetric, with a False
+    diagonal: nobody is its own positive.
+    """
+    d = np.array(d)
+    if d.ndim != 2 or d.shape[0] != d.shape[1]:
+        raise ValueError(f"distances of shape {d.shape}: expected a square (N, N) matrix")
+    first = None
+    if labels is not None and convention.same_class_first:
+        first = np.equal.outer(labels, labels)
+        if first.shape != d.shape:
+            raise ValueError(f"{len(first)} labels for {len(d)} points")
+    if not convention.neighbours_count_self:
+        np.fill_diagonal(d, np.inf)
+        if first is not None:
+            np.fill_diagonal(first, False)
+        neighbours = min(neighbours, len(d) - 1)
+    near = nearest_neighbours(d, neighbours, first)
+    return near & near.T & ~np.eye(len(d), dtype=bool)
+
+
+def sample_triplets(
+    rng: Generator, mutual: NDArray, per_anchor: int, convention: Convention = EXACT
+) -> NDArray:
+    """Draw `per_anchor` triplets for every anchor that has a positive and a negative. (T3).
+
+    mutual (N, N) boolean -> (T, 3) integers (i, j, k), grouped by anchor i. j is uniform over
+    the mutual neighbours of i and k over all the others, both with replacement. Anchors with
+    fewer than `min_reciprocal` mutual neighbours or nothing to draw k from are left out (K21).
+    """
+    n = len(mutual)
+    n_positive = mutual.sum(1)
+    n_negative = n - n_positive - (not convention.negative_may_be_anchor)
+    anchors = np.flatnonzero((n_positive >= max(1, convention.min_reciprocal)) & (n_negative > 0))
+    # Each row lists its positives, then its negatives, then the anchor if it may not be drawn.
+    rank = 1 - mutual.astype(int)
+    np.fill_diagonal(rank, 1 if convention.negative_may_be_anchor else 2)
+    order = np.argsort(rank[anchors], axis=1, kind="stable")
+    shape, p, q = (len(anchors), per_anchor), n_positive[anchors, None], n_negative[anchors, None]
+    j = np.take_along_axis(order, rng.integers(0, p, shape), 1)
+    k = np.take_along_axis(order, p + rng.integers(0, q, shape), 1)
+    return np.stack([np.repeat(anchors, per_anchor), j.ravel(), k.ravel()], axis=1)
+
+
+def sample_draws(
+    rng: Generator,
+    d_zz: NDArray,
+    d_ll: NDArray,
+    labels: ArrayLike,
+    *,
+    neighbours: int = 20,
+    per_anchor: int = 50,
+    convention: Convention = EXACT,
+    keep_noise: bool = False,
+) -> Draws:
+    """Draw the triplets of both levels, and the noise of their choices, from `rng`. (T3).
+
+    d_zz (B, B) and d_ll (P, P) are distances among data and among proxies, labels (B,) the
+    classes of the data. With keep_noise the Gumbel noise is stored in the result, to be handed
+    to another implementation; without it only a seed is, and memory stays small.
+    """
+    data = sample_triplets(
+        rng, mutual_neighbours(d_zz, neighbours, labels, convention), per_anchor, convention
+    )
+    proxy = sample_triplets(
+        rng, mutual_neighbours(d_ll, neighbours, None, convention), per_anchor, convention
+    )
+    draws = Draws(data, proxy, seed=int(rng.integers(2**63)))
+    return capture_noise(draws, len(d_ll)) if keep_noise else draws
+
+
+def capture_noise(draws: Draws, n_proxies: int) -> Draws:
+    """Return the same draws with their seeded float64 noise written out as Gumbel arrays."""
+    gumbel = {}
+    for level in LEVELS:
+        size = max(1, len(draws.level(level)[0]))
+        blocks = list(draws.arrivals(level, size, n_proxies, np.float64))
+        empty = np.zeros((0, n_proxies))
+        pair, triple = blocks[0][1:] if blocks else (empty, empty)
+        gumbel[f"gumbel_{level}"] = (-np.log(pair), -np.log(triple))
+    return Draws(draws.triplets_data, draws.triplets_proxy, **gumbel, seed=draws.seed)

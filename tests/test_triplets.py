@@ -1,0 +1,213 @@
+"""Chapter 3: mutual neighbours, triplets, and the noise of the choices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hier_ref.convention import EXACT, Convention
+from hier_ref.triplets import (
+    Draws,
+    capture_noise,
+    mutual_neighbours,
+    nearest_neighbours,
+    sample_draws,
+    sample_triplets,
+)
+
+LINE = np.array([0.0, 1.0, 3.0, 7.0, 15.0])
+
+
+def distances(points):
+    return np.abs(np.subtract.outer(points, points))
+
+
+def random_distances(rng, n):
+    points = rng.standard_normal((n, 3))
+    return np.linalg.norm(points[:, None] - points, axis=-1)
+
+
+def test_nearest_T1_on_a_line_by_hand():
+    near = nearest_neighbours(distances(LINE), 2)  # counting the point itself
+    assert [list(np.flatnonzero(row)) for row in near] == [[0, 1], [0, 1], [1, 2], [2, 3], [3, 4]]
+
+
+def test_nearest_T1_equals_sorting_when_nothing_ties(rng):
+    d = random_distances(rng, 30)
+    near = nearest_neighbours(d, 7)
+    for row, marked in zip(d, near, strict=True):
+        assert set(np.flatnonzero(marked)) == set(np.argsort(row)[:7])
+
+
+def test_nearest_T1_same_class_ranks_first_and_then_by_distance():
+    first = np.equal.outer([0, 1, 0, 1, 0], [0, 1, 0, 1, 0])
+    near = nearest_neighbours(distances(LINE), 4, first)
+    assert list(np.flatnonzero(near[0])) == [0, 1, 2, 4]  # its class 0, 2, 4, then 1 at 1
+    assert list(np.flatnonzero(near[3])) == [0, 1, 2, 3]  # its class 1, 3, then 2 at 4, 0 at 7
+
+
+@pytest.mark.parametrize("neighbours, count", [(-1, 0), (0, 0), (5, 5), (9, 5)])
+def test_nearest_T1_with_none_or_more_neighbours_than_points(neighbours, count):
+    assert (nearest_neighbours(distances(LINE), neighbours).sum(1) == count).all()
+
+
+def test_nearest_K20_ties_at_the_last_place_are_all_marked():
+    d = distances(np.array([0.0, 1.0, -1.0, 5.0]))
+    assert list(np.flatnonzero(nearest_neighbours(d, 2)[0])) == [0, 1, 2]
+
+
+def test_nearest_K20_does_not_depend_on_the_order_of_the_points(rng):
+    points = rng.integers(0, 4, 20).astype(float)  # many ties
+    order = rng.permutation(20)
+    near = nearest_neighbours(distances(points), 6)
+    assert (nearest_neighbours(distances(points[order]), 6) == near[order][:, order]).all()
+
+
+def test_mutual_T2_on_a_line_by_hand():
+    # K = 1 other: 0 -> 1, 1 -> 0, 3 -> 1, 7 -> 3, 15 -> 7: only (0, 1) is mutual.
+    mutual = mutual_neighbours(distances(LINE), 1)
+    assert list(map(tuple, np.argwhere(mutual))) == [(0, 1), (1, 0)]
+
+
+def test_mutual_T2_counting_the_point_itself_leaves_one_place_less():
+    itself = dataclasses.replace(EXACT, neighbours_count_self=True)
+    d = distances(LINE)
+    assert (mutual_neighbours(d, 3, None, itself) == mutual_neighbours(d, 2)).all()
+
+
+def test_mutual_T2_is_symmetric_with_an_empty_diagonal(rng):
+    d, labels = random_distances(rng, 25), rng.integers(0, 5, 25)
+    for convention in (EXACT, Convention(neighbours_count_self=True, same_class_first=False)):
+        mutual = mutual_neighbours(d, 6, labels, convention)
+        assert (mutual == mutual.T).all() and not mutual.diagonal().any() and mutual.any()
+
+
+def test_mutual_T2_same_class_is_mutual_whatever_the_distance():
+    labels = [0, 1, 1, 1, 0]
+    assert mutual_neighbours(distances(LINE), 1, labels)[0, 4]
+    apart = dataclasses.replace(EXACT, same_class_first=False)
+    assert not mutual_neighbours(distances(LINE), 1, labels, apart)[0, 4]
+
+
+def test_mutual_T2_leaves_its_input_alone(rng):
+    d = random_distances(rng, 8)
+    before = d.copy()
+    mutual_neighbours(d, 3, np.arange(8))
+    assert (d == before).all()
+
+
+@pytest.mark.parametrize("d", [np.zeros(3), np.zeros((2, 3))])
+def test_mutual_refuses_what_is_not_square(d):
+    with pytest.raises(ValueError, match="expected a square"):
+        mutual_neighbours(d, 2)
+
+
+def test_mutual_refuses_labels_of_another_length():
+    with pytest.raises(ValueError, match="4 labels for 5 points"):
+        mutual_neighbours(distances(LINE), 2, [0, 0, 1, 1])
+
+
+def test_triplets_T3_take_positives_and_negatives_from_the_right_sets(rng):
+    mutual = mutual_neighbours(random_distances(rng, 20), 5)
+    i, j, k = sample_triplets(rng, mutual, 40).T
+    assert mutual[i, j].all() and not mutual[i, k].any() and (k != i).all()
+    assert (np.bincount(i, minlength=20) == 40 * mutual.any(1)).all()
+
+
+def test_triplets_T3_are_uniform_over_both_sets(rng):
+    mutual = np.zeros((8, 8), bool)
+    mutual[0, [2, 3, 5]] = True
+    _, j, k = sample_triplets(rng, mutual, 30_000).T
+    for drawn, members in ((j, [2, 3, 5]), (k, [1, 4, 6, 7])):
+        counts = np.bincount(drawn, minlength=8)
+        expected = 30_000 / len(members)
+        assert counts.sum() == counts[members].sum()
+        assert (np.abs(counts[members] - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_triplets_T3_draw_the_anchor_as_negative_only_by_convention(rng):
+    mutual = mutual_neighbours(random_distances(rng, 6), 2)
+    released = dataclasses.replace(EXACT, negative_may_be_anchor=True)
+    i, _, k = sample_triplets(rng, mutual, 200, released).T
+    assert (k == i).any()
+    i, _, k = sample_triplets(rng, mutual, 200).T
+    assert not (k == i).any()
+
+
+def test_triplets_K21_anchor_without_positive_or_negative_gives_none(rng):
+    assert sample_triplets(rng, np.zeros((4, 4), bool), 5).shape == (0, 3)
+    everyone = ~np.eye(4, dtype=bool)
+    assert sample_triplets(rng, everyone, 5).shape == (0, 3)
+    only_itself = dataclasses.replace(EXACT, negative_may_be_anchor=True)
+    i, _, k = sample_triplets(rng, everyone, 5, only_itself).T
+    assert len(i) == 20 and (k == i).all()
+
+
+def test_triplets_K21_min_reciprocal_leaves_out_lonely_anchors(rng):
+    mutual = np.zeros((5, 5), bool)
+    mutual[0, 1] = mutual[1, 0] = mutual[1, 2] = mutual[2, 1] = True
+    two = dataclasses.replace(EXACT, min_reciprocal=2)
+    assert set(sample_triplets(rng, mutual, 3)[:, 0]) == {0, 1, 2}
+    assert set(sample_triplets(rng, mutual, 3, two)[:, 0]) == {1}
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_triplets_K21_nothing_to_draw_from(n, rng):
+    assert sample_triplets(rng, mutual_neighbours(np.zeros((n, n)), 3), 5).shape == (0, 3)
+
+
+def test_arrivals_T4_choose_as_often_as_the_softmax_says():
+    far, tau, n = np.array([1.0, 1.05, 1.2, 1.9]), 0.1, 100_000
+    draws = Draws(np.zeros((n, 3), int), np.zeros((0, 3), int), seed=5)
+    (_, pair, triple), *_ = draws.arrivals("data", n, 4, np.float64)
+    share = np.exp(-far / tau) / np.exp(-far / tau).sum()
+    for arrival in (pair, triple):
+        winner = np.argmax(np.exp(-far / tau) / arrival, axis=1)
+        frequency = np.bincount(winner, minlength=4) / n
+        assert (np.abs(frequency - share) < 5 * np.sqrt(share * (1 - share) / n)).all()
+    assert abs(np.corrcoef(pair.ravel(), triple.ravel())[0, 1]) < 5 / np.sqrt(4 * n)
+
+
+def test_arrivals_T4_are_the_exponentials_of_captured_gumbel_noise(rng):
+    gumbel = (rng.gumbel(size=(7, 3)), rng.gumbel(size=(7, 3)))
+    draws = Draws(np.zeros((7, 3), int), np.zeros((0, 3), int), gumbel, None)
+    blocks = list(draws.arrivals("data", 3, 3, np.float64))
+    assert [len(block[0]) for block in blocks] == [3, 3, 1]
+    for which in (0, 1):
+        arrival = np.concatenate([block[1 + which] for block in blocks])
+        np.testing.assert_allclose(-np.log(arrival), gumbel[which], rtol=1e-14, atol=1e-14)
+
+
+def test_arrivals_T4_do_not_depend_on_the_block_size():
+    draws = Draws(np.zeros((10, 3), int), np.zeros((10, 3), int), seed=3)
+    for level in ("data", "proxy"):
+        whole = next(draws.arrivals(level, 10, 6, np.float64))
+        parts = list(draws.arrivals(level, 4, 6, np.float64))
+        for which in (1, 2):
+            assert (np.concatenate([part[which] for part in parts]) == whole[which]).all()
+
+
+def test_arrivals_K22_at_zero_are_moved_to_the_smallest_normal_number():
+    draws = Draws(np.zeros((1, 3), int), np.zeros((0, 3), int), (np.full((1, 2), 1e4),) * 2)
+    _, pair, _ = next(draws.arrivals("data", 1, 2, np.float32))
+    assert pair.dtype == np.float32 and (pair == np.finfo(np.float32).tiny).all()
+
+
+def test_sample_draws_are_the_same_for_the_same_generator_state(rng):
+    d_zz, d_ll = random_distances(rng, 20), random_distances(rng, 9)
+    labels = np.arange(20) // 2
+    first, again, other = (
+        sample_draws(np.random.default_rng(seed), d_zz, d_ll, labels, neighbours=4, per_anchor=3)
+        for seed in (1, 1, 2)
+    )
+    assert (first.triplets_data == again.triplets_data).all() and first.seed == again.seed
+    assert first.seed != other.seed
+
+
+def test_capture_noise_writes_out_the_seeded_noise(rng):
+    draws = Draws(np.zeros((5, 3), int), np.zeros((0, 3), int), seed=11)
+    captured = capture_noise(draws, 4)
+    _, pair, triple = next(draws.arrivals("data", 5, 4, np.float64))
+    np.testing.assert_allclose(np.exp(-captured.gumbel_data[0]), pair, rtol=1e-14)
+    np.testing.assert_allclose(np.exp(-captured.gumbel_data[1]), triple, rtol=1e-14)
+    assert captured.gumbel_proxy[0].shape == (0, 4)
