@@ -1,28 +1,18 @@
 """Recall@K as a rank statistic: how many wrong items come before the first correct one.
 
 Derived in docs/7-retrieval.md. Nothing is sorted: one minimum and two counts per query, in
-blocks of queries, so that memory stays the same however many queries there are.
+blocks of queries, so that memory does not grow with queries x gallery.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from hier_ref.pairwise import pairwise_sq
 from hier_ref.poincare import gap
 
-MISS = np.iinfo(np.int64).max  # the rank of a query that has no correct item: below no k
+MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
 BLOCK = 2**22  # keys held at once
-
-
-def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> np.ndarray:
-    """Return keys that order the gallery y of each query x as the distance does (R2).
-
-    (M,D),(N,D),(N,) -> (M,N), with the `weight` of `_prepare`. The keys of different queries do
-    not compare.
-    """
-    q = pairwise_sq(x, y)
-    return q / weight if c else q + weight
 
 
 def first_hit_rank(
@@ -33,36 +23,48 @@ def first_hit_rank(
     c: float,
     exclude_self: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ranks, ties): wrong items not farther than the nearest correct one (R1).
+    """Return (ranks, ties): how many wrong items are no farther than the nearest correct  (R1).
 
-    Embeddings (Q,D),(G,D), labels (Q,),(G,) -> (Q,),(Q,); with L columns of labels, fine and
-    coarse, (Q,L),(G,L) -> (Q,L),(Q,L) from the same distances. `ties` of the `ranks` are exactly
-    as far as the nearest correct item (K50): the optimistic rank is ranks - ties.
-    c > 0 ranks by distance in the ball (c|x|^2 < 1), c = 0 by cosine (K51: the zero vector).
-    exclude_self: query i is gallery item i and does not find itself.
-    A query without a correct item has rank MISS and 0 ties (K52).
-    Raises ValueError for empty sets, shapes that do not fit, NaN, points outside the ball.
+    Shapes: points (Q, D), (G, D); labels (Q,), (G,) -> (Q,), (Q,) int64, or with one column per
+    level (Q, L), (G, L) -> (Q, L), (Q, L) from the same distances. c > 0 ranks by distance in the
+    ball (c|x|^2 < 1), c = 0 by cosine. With exclude_self, query i is gallery item i and does not
+    find itself. `ties` of the `ranks` are exactly as far as the nearest correct item and count
+    against the query (K50); a zero vector has cosine 0 with everything (K51); without a correct
+    item the rank is MISS (K52). Raises ValueError for empty sets, shapes that do not fit, NaN
+    and points outside the ball. Source: derived in docs/7-retrieval.md.
     """
-    x, y = _embeddings(query, gallery, c, exclude_self)
-    labels = _codes(query_labels, gallery_labels, len(x), len(y))
-    y, copies = _distinct(y)
-    x, _ = _prepare(x, c)
-    y, weight = _prepare(y, c)
-    shape = np.shape(query_labels)
-    ranks, ties = np.empty((2, *labels[0].shape), np.int64)
-    step = max(1, BLOCK // len(labels[1]))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
+    x, y = _points(query, gallery, exclude_self)
+    x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
+    (x, _), (y, weight) = _prepared(x, c), _prepared(y, c)
+    kept, copies = _distinct(y)
+    y, weight = y[kept], weight[kept]
+    ranks, ties = np.empty((2, *x_labels.shape), np.int64)
+    for rows in _blocks(len(x), len(y_labels)):
         key = ranking_key(x[rows], y, weight, c)[:, copies]
         if exclude_self:
             np.fill_diagonal(key[:, rows], np.inf)
-        for column, (right, item) in enumerate(zip(labels[0][rows].T, labels[1].T, strict=True)):
-            ranks[rows, column], ties[rows, column] = _count(key, right[:, None] == item)
+        for column, labels in enumerate(y_labels.T):
+            correct = x_labels[rows, column, None] == labels
+            ranks[rows, column], ties[rows, column] = _count(key, correct)
+    shape = np.shape(query_labels)
     return ranks.reshape(shape), ties.reshape(shape)
 
 
+def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> np.ndarray:
+    """Return keys that order the gallery of each query as the distance does  (R2).
+
+    Shapes: (M, D), (N, D), (N,) -> (M, N). In the ball q/b with the gap b as weight, for unit
+    vectors q + weight. Keys of different queries do not compare.
+    """
+    q = pairwise_sq(x, y)
+    return q / weight if c else q + weight
+
+
 def recall_from_ranks(ranks: np.ndarray, ks: Sequence[int]) -> dict[int, float]:
-    """Return k -> share of the ranks (Q,) below k (R3). Raises ValueError for k < 1."""
+    """Return k -> share of the ranks (Q,) below k  (R3).
+
+    Raises ValueError unless each k is an integer of at least 1.
+    """
     for k in ks:
         if not isinstance(k, int | np.integer) or k < 1:
             raise ValueError(f"k = {k!r}, expected an integer of at least 1")
@@ -78,89 +80,93 @@ def recall_at_k(
     c: float,
     exclude_self: bool,
 ) -> dict[int, float]:
-    """Return k -> share of queries with a correct item among the k nearest, ties against it (R3).
+    """Return k -> share of queries with a correct item among the k nearest  (R3).
 
-    Embeddings (Q,D),(G,D), labels (Q,),(G,); c, exclude_self and Raises of `first_hit_rank`.
+    Shapes: points (Q, D), (G, D), labels (Q,), (G,). Arguments, conventions and Raises of
+    `first_hit_rank`; ks of `recall_from_ranks`.
     """
     ranks, _ = first_hit_rank(query, query_labels, gallery, gallery_labels, c, exclude_self)
     return recall_from_ranks(ranks, ks)
 
 
 def _count(key: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ranks, ties) of a block: keys (M,N), which items are correct (M,N) (R1)."""
+    """Return (ranks, ties) of a block from its keys and which items are correct, both (M, N)."""
     nearest = np.where(correct, key, np.inf).min(axis=1, keepdims=True)
-    closer = (key < nearest).sum(axis=1)  # never a correct one
+    closer = (key < nearest).sum(axis=1)  # nothing correct is closer than the nearest correct
     tied = ((key == nearest) & ~correct).sum(axis=1)
     found = np.isfinite(nearest[:, 0])
     return np.where(found, closer + tied, MISS), np.where(found, tied, 0)
 
 
-def _embeddings(
-    query: np.ndarray, gallery: np.ndarray, c: float, exclude_self: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return both sets in one float type of at least float32, or say what is wrong with them."""
+def _prepared(points: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (points, weight) for `ranking_key`, (N, D) -> (N, D), (N,).
+
+    In the ball the points and their gaps. For cosines unit vectors, and 1 for each zero vector,
+    which has no direction: q + 1 = 2 is what cosine 0 means (K51).
+    """
     if not 0 <= c < np.inf:
         raise ValueError(f"c = {c}, expected c > 0 (ball) or c = 0 (cosine)")
-    dtype = np.result_type(np.float32, *(np.asarray(a).dtype for a in (query, gallery)))
-    sets = []
-    for name, points in (("query", query), ("gallery", gallery)):
-        points = np.asarray(points, dtype)
-        if points.ndim != 2 or not points.size:
-            raise ValueError(f"{name}: shape {points.shape}, expected (rows, D), none of them 0")
-        _refuse_rows(name, ~np.isfinite(points).all(axis=1), "NaN or infinite", "finite numbers")
-        if c:
-            _refuse_rows(name, ~(gap(points, c) > 0), "outside the ball", "c|x|^2 < 1")
-        sets.append(points)
-    x, y = sets
-    if x.shape[1] != y.shape[1] or (exclude_self and len(x) != len(y)):
-        raise ValueError(
-            f"query {x.shape}, gallery {y.shape}: expected equal D, and equal rows "
-            "to exclude each query itself"
-        )
-    return x, y
-
-
-def _refuse_rows(name: str, bad: np.ndarray, found: str, expected: str) -> None:
-    if bad.any():
-        raise ValueError(f"{name}: row {np.argmax(bad)} is {found}, expected {expected}")
-
-
-def _codes(query: np.ndarray, gallery: np.ndarray, q: int, g: int) -> list[np.ndarray]:
-    """Return both label arrays as columns, (q,L) and (g,L)."""
-    query, gallery = np.asarray(query), np.asarray(gallery)
-    fits = query.shape[:1] == (q,) and gallery.shape[:1] == (g,)
-    if not fits or query.shape[1:] != gallery.shape[1:] or query.ndim > 2:
-        raise ValueError(
-            f"labels {query.shape} of {q} queries, {gallery.shape} of {g} gallery "
-            "items, expected one row each and equal columns"
-        )
-    return [query.reshape(q, -1), gallery.reshape(g, -1)]
-
-
-def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray | slice]:
-    """Return the different rows, and for each row its place among them.
-
-    Each distinct item's key is computed once, so that equal items tie exactly: a matrix product
-    may round equal columns differently. Equal rows are equal bytes once -0 is written as 0.
-    """
-    row = np.dtype((np.void, points.dtype.itemsize * points.shape[1]))
-    as_bytes = np.ascontiguousarray(points + 0).view(row).reshape(-1)
-    _, first, place = np.unique(as_bytes, return_index=True, return_inverse=True)
-    if len(first) == len(points):
-        return points, slice(None)
-    return points[first], place.reshape(-1)
-
-
-def _prepare(points: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points to compare and each one's part in the key: (N,D) -> (N,D), (N,).
-
-    In the ball the points themselves and their gaps; for cosines unit vectors and 1 for each
-    zero vector, which has no direction and is given cosine 0 with everything (K51).
-    """
     if c:
-        return points, gap(points, c)
-    largest = np.abs(points).max(axis=1, keepdims=True)  # first: a square could overflow
+        weight = [gap(points[rows], c) for rows in _blocks(*points.shape)]
+        return points, np.concatenate(weight).astype(points.dtype)
+    largest = np.abs(points).max(axis=1, keepdims=True)
     zero = largest == 0
-    points = points / np.where(zero, 1, largest)
+    points = points / np.where(zero, 1, largest)  # first, as squares could overflow
     norm = np.sqrt(np.sum(points**2, axis=1, keepdims=True))
     return points / np.where(zero, 1, norm), zero[:, 0].astype(points.dtype)
+
+
+def _distinct(points: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray | slice]:
+    """Return (kept, copies): one row of each value, and for each row its place among them.
+
+    A matrix product may round equal columns differently. One key per value makes equal items
+    tie exactly. Equal rows are equal bytes once -0 is written as 0.
+    """
+    row = np.dtype((np.void, points.dtype.itemsize * points.shape[1]))
+    as_bytes = np.ascontiguousarray(points + 0).view(row)[:, 0]
+    _, kept, copies = np.unique(as_bytes, return_index=True, return_inverse=True)
+    all_kept = len(kept) == len(points)
+    return (slice(None), slice(None)) if all_kept else (kept, copies)
+
+
+def _blocks(size: int, width: int) -> Iterator[slice]:
+    """Cut range(size) into slices that hold about BLOCK numbers when each item has `width`."""
+    step = max(1, BLOCK // width)
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
+def _points(
+    query: np.ndarray, gallery: np.ndarray, exclude_self: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both sets in their common float type, at least float32, or refuse them."""
+    sets = {"query": np.asarray(query), "gallery": np.asarray(gallery)}
+    dtype = np.result_type(np.float32, *sets.values())
+    for name, points in sets.items():
+        if points.ndim != 2 or not points.size:
+            raise ValueError(f"{name}: shape {points.shape}, expected (rows, D), neither of them 0")
+        bad = ~np.isfinite(points).all(axis=1)
+        if bad.any():
+            raise ValueError(f"{name}: NaN or inf in row {np.argmax(bad)}, expected finite numbers")
+    (q, d), (g, e) = (points.shape for points in sets.values())
+    if d != e:
+        raise ValueError(f"query has {d} columns, gallery {e}, expected as many")
+    if exclude_self and q != g:
+        raise ValueError(f"{q} queries, {g} gallery items, expected as many to exclude_self")
+    return tuple(points.astype(dtype, copy=False) for points in sets.values())
+
+
+def _columns(
+    query: np.ndarray, gallery: np.ndarray, q: int, g: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both label arrays with one column per level, or refuse them."""
+    query, gallery = np.asarray(query), np.asarray(gallery)
+    for name, labels, rows in (("query", query, q), ("gallery", gallery, g)):
+        if labels.ndim not in (1, 2) or len(labels) != rows:
+            raise ValueError(
+                f"{name} labels: shape {labels.shape}, expected ({rows},) or more columns"
+            )
+    if query.shape[1:] != gallery.shape[1:]:
+        raise ValueError(
+            f"labels: query {query.shape}, gallery {gallery.shape}, expected as many columns"
+        )
+    return query.reshape(q, -1), gallery.reshape(g, -1)
