@@ -91,9 +91,9 @@ def block_hinges_vjp(g: float, d: NDArray, triplets: NDArray, tau: float, block:
     far_pair = onp.maximum(d_i, d_j)
     to_triple = choice_weights_vjp(-v, w_triple, tau)
     to_pair = choice_weights_vjp(v, w_pair, tau)
-    share_k = _share(d_k, far_pair, d.dtype)
+    share_k = _share(d_k, far_pair)
     to_pair += to_triple * (1 - share_k)
-    share_i = _share(d_i, d_j, d.dtype)
+    share_i = _share(d_i, d_j)
     rows = [to_pair * share_i, to_pair * (1 - share_i), to_triple * share_k]
     # The chosen distances themselves: + at the ancestor of the pair, - at that of the triple.
     t, pair, triple = onp.arange(len(members)), block.lca_pair[keep], block.lca_triple[keep]
@@ -103,9 +103,9 @@ def block_hinges_vjp(g: float, d: NDArray, triplets: NDArray, tau: float, block:
     return sum(_scatter(row, members[:, m], len(d)) for m, row in enumerate(rows))
 
 
-def _share(d: NDArray, other: NDArray, dtype) -> NDArray:
+def _share(d: NDArray, other: NDArray) -> NDArray:
     """Slope of max(d, other) in d: 1, 0, or 1/2 at a tie (K26)."""
-    return ((d > other) + (d >= other)) * dtype.type(0.5)
+    return onp.heaviside(d - other, d.dtype.type(0.5))
 
 
 def _scatter(rows: NDArray, index: NDArray, n: int) -> NDArray:

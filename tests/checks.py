@@ -22,6 +22,7 @@ LIMIT = {
     "loss_eps": (4, "LayerNorm, cosine, log-sum-exp, Proxy-Anchor: measured at most 1.9 eps"),
     "trajectory_eps": (16, "8 steps of AdamW"),
     "float32_grad": (4e-6, "Proxy-Anchor multiplies float32 eps by alpha = 32; measured 5.4e-7"),
+    "choice_eps": (400, "weights are exp of up to 50, of whose rounding each unit costs 50 eps"),
     "autograd": (1e-12, "two float64 evaluations of one gradient: some thousand roundings"),
     "difference": (1e-7, "five-point differences in float64: eps^(4/5) times the curvature"),
 }
