@@ -19,6 +19,7 @@ MENTIONED = re.compile(rf"\(([{LETTERS}]\d{{1,2}}'?)\)")
 IN_A_NAME = re.compile(rf"(?<![A-Za-z0-9])([{LETTERS}]\d{{1,2}})(_gradient)?(?![A-Za-z0-9])")
 INDEX_ROW = re.compile(r"^\| \((K\d{1,2})\) \|.*\]\(([\w.-]+\.md)#kinks\) \|$", re.MULTILINE)
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
+SHAPE = re.compile(r"\((\.\.\.|\w{1,2}),|[Aa]rguments as for")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -73,11 +74,16 @@ def _tests(source):
 
 
 def witnesses(source):
-    """Tags that the tests in a module witness, by name (`..._B3_gradient`) or docstring."""
+    """Tags that the tests in a module witness, by name (`..._B3_gradient`) or docstring.
+
+    A kink has no gradient of its own: `..._K1_gradient` witnesses K1.
+    """
     tags = set()
     for test in _tests(source):
         for tag, gradient in IN_A_NAME.findall(test.name):
-            tags |= {tag, tag + "'"} if gradient else {tag}
+            tags.add(tag)
+            if gradient and tag[0] != "K":
+                tags.add(tag + "'")
         tags |= mentions(ast.get_docstring(test) or "")
     return tags
 
@@ -151,6 +157,21 @@ def public(module):
         for name, thing in found.items()
         if callable(thing) and getattr(thing, "__module__", None) == module.__name__
     }
+
+
+def undocumented(module):
+    """Public names without docstring, and functions of arrays whose docstring has no shape.
+
+    A gradient (`..._vjp`) has the shapes of its function.
+    """
+    found = []
+    for name, thing in public(module).items():
+        text = thing.__doc__ or ""
+        kinds = () if isinstance(thing, type) else getattr(thing, "__annotations__", {}).values()
+        arrays = any("ndarray" in str(kind)[:20] for kind in kinds)
+        if not text.strip() or (arrays and not name.endswith("_vjp") and not SHAPE.search(text)):
+            found.append(name)
+    return found
 
 
 def failed_doctests(module):
