@@ -19,7 +19,8 @@ MENTIONED = re.compile(rf"\(([{LETTERS}]\d{{1,2}}'?)\)")
 IN_A_NAME = re.compile(rf"(?<![A-Za-z0-9])([{LETTERS}]\d{{1,2}})(_gradient)?(?![A-Za-z0-9])")
 INDEX_ROW = re.compile(r"^\| \((K\d{1,2})\) \|.*\]\(([\w.-]+\.md)#kinks\) \|$", re.MULTILINE)
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
-SHAPE = re.compile(r"\((\.\.\.|\w{1,2}),|[Aa]rguments as for")
+SHAPE = re.compile(r"\((\.\.\.|\w{1,2}),|[Aa]rguments as for|what `\w+` does")
+ARRAY = re.compile(r"(<class ')?numpy\.ndarray")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -168,7 +169,7 @@ def undocumented(module):
     for name, thing in public(module).items():
         text = thing.__doc__ or ""
         kinds = {} if isinstance(thing, type) else getattr(thing, "__annotations__", {})
-        arrays = any("ndarray" in str(kinds[key])[:24] for key in kinds if key != "return")
+        arrays = any(ARRAY.match(str(kinds[key])) for key in kinds if key != "return")
         if not text.strip() or (arrays and not name.endswith("_vjp") and not SHAPE.search(text)):
             found.append(name)
     return found
