@@ -53,17 +53,22 @@ def first_hit_rank(
 def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> np.ndarray:
     """Return keys that order the gallery of each query as the distance does  (R2).
 
-    Shapes: (M, D), (N, D), (N,) -> (M, N). In the ball q/b with the gap b as weight, for unit
-    vectors q + weight. Keys of different queries do not compare.
+    Shapes: (M, D), (N, D), (N,) -> (M, N). In the ball q/b, the gap b being the weight; for unit
+    vectors q, and 2 where one of the two is zero (K51). Keys of different queries do not compare.
     """
     q = pairwise_sq(x, y)
-    return q / weight if c else q + weight
+    if c:
+        return q / weight
+    key = q + weight
+    key[~x.any(axis=1)] = 2  # a zero query, exactly: all its keys tie (K51)
+    return key
 
 
 def recall_from_ranks(ranks: np.ndarray, ks: Sequence[int]) -> dict[int, float]:
     """Return k -> share of the ranks (Q,) below k  (R3).
 
-    Raises ValueError unless each k is an integer of at least 1.
+    A k beyond the gallery finds any correct item (K53). Raises ValueError unless each k is an
+    integer of at least 1.
     """
     for k in ks:
         if not isinstance(k, int | np.integer) or k < 1:
