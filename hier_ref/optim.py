@@ -190,8 +190,8 @@ def clip_by_norm(grads: Arrays, limit: float | None) -> Arrays:
 
 
 def _norm(grad: NDArray) -> float:
-    """Euclidean norm in float64, of numbers brought near 1 first: their squares cannot overflow."""
+    """Euclidean norm, of numbers divided by the largest first: their squares cannot overflow."""
     largest = float(np.max(np.abs(grad), initial=0.0))
     if largest == 0:
         return 0.0
-    return largest * math.sqrt(np.sum(np.square(grad / largest, dtype=np.float64)))
+    return largest * math.sqrt(np.sum((grad / largest) ** 2))

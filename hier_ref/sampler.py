@@ -49,6 +49,7 @@ def _groups(rng: Generator, labels: NDArray, per_class: int) -> NDArray:
     _, class_of, counts = np.unique(labels, return_inverse=True, return_counts=True)
     images = rng.permutation(len(labels))
     classes = rng.permutation(len(counts))
-    by_class = np.split(images[np.argsort(class_of[images], kind="stable")], np.cumsum(counts)[:-1])
+    order = np.argsort(class_of[images], kind="stable")  # stable: the same on every machine
+    by_class = np.split(images[order], np.cumsum(counts)[:-1])
     full = [by_class[k][: counts[k] // per_class * per_class] for k in classes]
     return np.concatenate(full).reshape(-1, per_class)
