@@ -35,7 +35,7 @@ def first_hit_rank(
     """
     x, y = _points(query, gallery, exclude_self)
     x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
-    (x, _), (y, weight) = _prepared(x, c), _prepared(y, c)
+    (x, _), (y, weight) = _prepared("query", x, c), _prepared("gallery", y, c)
     kept, copies = _distinct(y)
     y, weight = y[kept], weight[kept]
     ranks, ties = np.empty((2, *x_labels.shape), np.int64)
@@ -103,7 +103,7 @@ def _count(key: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.where(found, closer + tied, MISS), np.where(found, tied, 0)
 
 
-def _prepared(points: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+def _prepared(name: str, points: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
     """Return (points, weight) for `ranking_key`, (N, D) -> (N, D), (N,).
 
     In the ball the points and their gaps. For cosines unit vectors, and 1 for each zero vector,
@@ -112,13 +112,23 @@ def _prepared(points: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
     if not 0 <= c < np.inf:
         raise ValueError(f"c = {c}, expected c > 0 (ball) or c = 0 (cosine)")
     if c:
-        weight = [gap(points[rows], c) for rows in _blocks(*points.shape)]
-        return points, np.concatenate(weight).astype(points.dtype)
+        return points, _gaps(name, points, c)
     largest = np.abs(points).max(axis=1, keepdims=True)
     zero = largest == 0
     points = points / np.where(zero, 1, largest)  # first, as squares could overflow
     norm = np.sqrt(np.sum(points**2, axis=1, keepdims=True))
     return points / np.where(zero, 1, norm), zero[:, 0].astype(points.dtype)
+
+
+def _gaps(name: str, points: np.ndarray, c: float) -> np.ndarray:
+    """Return the gaps (N,) in the type of the points, in blocks: they need long temporaries."""
+    gaps = np.empty(len(points), points.dtype)
+    for rows in _blocks(*points.shape):
+        try:
+            gaps[rows] = gap(points[rows], c)
+        except ValueError as error:
+            raise ValueError(f"{name}, rows counted from {rows.start}: {error}") from None
+    return gaps
 
 
 def _distinct(points: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray | slice]:

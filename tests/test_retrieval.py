@@ -111,7 +111,7 @@ def mp_distance(x, y, c):
 @pytest.mark.parametrize("c", [0, 0.1])
 def test_key_R2_of_one_query_grows_with_its_distance(c):
     z, _ = scene(size=40)
-    (x, _), (y, weight) = retrieval._prepared(z[:10], c), retrieval._prepared(z[10:], c)
+    (x, _), (y, weight) = (retrieval._prepared("", points, c) for points in (z[:10], z[10:]))
     key = retrieval.ranking_key(x, y, weight, c)
     d = distance(x[:, None], y[None], c) if c else np.arccos(x @ y.T)
     np.testing.assert_array_equal(np.argsort(key, axis=1), np.argsort(d, axis=1))
@@ -325,8 +325,8 @@ REFUSED = {
     "NaN gallery": ((LINE, FIVE, NAN, FIVE), {}, "gallery: NaN or inf in row 3"),
     "inf gallery": ((LINE, FIVE, NAN * np.inf, FIVE), {"c": 0}, "gallery: NaN or inf in row 0"),
     "other dimension": ((np.ones((5, 2)), FIVE, LINE, FIVE), {}, "query has 2 columns, gallery 1"),
-    "outside the ball": ((LINE * 2, FIVE, LINE, FIVE), {}, r"point \[4\]: 1 - c\|x\|\^2"),
-    "on the boundary": ((LINE, FIVE, LINE * 2, FIVE), {}, r"point \[4\]: 1 - c\|x\|\^2"),
+    "outside the ball": ((LINE * 3, FIVE, LINE, FIVE), {}, r"query, rows counted from 0: x\[3\]"),
+    "on the boundary": ((LINE, FIVE, LINE * 2, FIVE), {}, r"gallery, rows counted from 0: x\[4\]"),
     "self in another gallery": (
         (LINE[:4], FIVE[:4], LINE, FIVE),
         {"exclude_self": True},
