@@ -105,7 +105,7 @@ def block_hinges_vjp(g: float, d: NDArray, triplets: NDArray, tau: float, block:
 
 def _share(d: NDArray, other: NDArray) -> NDArray:
     """Slope of max(d, other) in d: 1, 0, or 1/2 at a tie (K26)."""
-    return onp.heaviside(d - other, d.dtype.type(0.5))
+    return onp.add(d > other, d >= other, dtype=d.dtype) * d.dtype.type(0.5)
 
 
 def _scatter(rows: NDArray, index: NDArray, n: int) -> NDArray:

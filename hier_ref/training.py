@@ -3,13 +3,13 @@
 Read `batch_gradient` first: it is the whole method in one screen. Chapter: docs/6-training.md.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from autograd import value_and_grad
 from numpy.typing import NDArray
 
+from hier_ref.config import Config
 from hier_ref.head import head_forward, head_vjp, init_head
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
 from hier_ref.losses import LOSSES
@@ -19,66 +19,6 @@ from hier_ref.sampler import batches_per_epoch, class_batches
 from hier_ref.triplets import Draws
 
 Params = dict[str, NDArray]
-
-
-@dataclass(frozen=True)
-class Config:
-    """Every choice of a run. Two runs of one Config on one machine give the same bytes."""
-
-    loss: str = "PA"
-    hier_weight: float = 0.5
-    head: str = "linear"
-    embedding: int = 128
-    proxies: int = 512
-    c: float = 0.1
-    clip: float = 2.3
-    tau: float = 0.1
-    margin: float = 0.1
-    neighbours: int = 20
-    triplets: int = 50
-    batch: int = 180
-    images_per_class: int = 2
-    lr_head: float = 1e-3
-    lr_proxies: float = 1e-3
-    lr_loss: float = 1e-1
-    weight_decay: float = 1e-4
-    clip_gradient: float = 10.0
-    epochs: int = 10
-    warmup_epochs: int = 1
-    schedule: str = "cosine"
-    seed: int = 0
-    dtype: str = "float32"
-    gradients: str = "explicit"
-
-    def __post_init__(self):
-        """Raise ValueError naming the option, what was found and what was expected."""
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                expected = ", ".join(allowed)
-                raise ValueError(f"{name} {getattr(self, name)!r}: expected one of {expected}")
-        for name, least in LEAST.items():
-            if not least <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name} {getattr(self, name)}: expected at least {least}")
-        for name in ("c", "clip", "tau", "clip_gradient"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected more than 0")
-
-    @property
-    def geometry(self) -> dict:
-        """The parameters of the HIER loss by its own names."""
-        return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
-
-
-CHOICES = {
-    "loss": tuple(LOSSES),
-    "head": ("linear",),
-    "schedule": ("cosine", "step", "constant"),
-    "dtype": ("float32", "float64"),
-    "gradients": ("explicit", "autograd"),
-}
-LEAST = dict.fromkeys(("embedding", "proxies", "triplets", "batch", "images_per_class"), 1)
-LEAST |= dict.fromkeys(("hier_weight", "margin", "neighbours", "epochs", "warmup_epochs"), 0)
-LEAST |= dict.fromkeys(("lr_head", "lr_proxies", "lr_loss", "weight_decay", "seed"), 0)
 
 
 def group(params: Params, prefix: str) -> Params:
@@ -219,4 +159,7 @@ class Trainer:
         self.params, self.epoch = group(state, "params."), int(state["epoch"])
 
 
-CONFIG_NAMES = tuple(field.name for field in fields(Config))
+def mean_losses(batches: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Mean of each loss over the batches of an epoch."""
+    rows = list(batches)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -187,10 +187,14 @@ def test_arrivals_T4_do_not_depend_on_the_block_size():
             assert (np.concatenate([part[which] for part in parts]) == whole[which]).all()
 
 
-def test_arrivals_K22_at_zero_are_moved_to_the_smallest_normal_number():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrivals_K22_at_zero_are_moved_to_where_weights_and_their_squares_are_finite(dtype):
     draws = Draws(np.zeros((1, 3), int), np.zeros((0, 3), int), (np.full((1, 2), 1e4),) * 2)
-    _, pair, _ = next(draws.arrivals("data", 1, 2, np.float32))
-    assert pair.dtype == np.float32 and (pair == np.finfo(np.float32).tiny).all()
+    _, pair, _ = next(draws.arrivals("data", 1, 2, dtype))
+    assert pair.dtype == dtype and (0 < pair).all()
+    assert np.isfinite((512 / pair) ** 2).all()
+    # A true Exp(1) variable is as small as this once in 10^15 draws at most.
+    assert (pair <= 1e-15).all()
 
 
 def test_sample_draws_are_the_same_for_the_same_generator_state(rng):

@@ -1,0 +1,90 @@
+"""Config: every choice of a training run, once: its default, its meaning, its range.
+
+The options of the command, the keywords of the estimator and config.json are all made of it.
+"""
+
+import argparse
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from hier_ref.losses import LOSSES
+
+SCHEDULES = ("cosine", "step", "constant")
+POSITIVE = np.finfo(float).tiny  # the least number above 0
+
+
+def option(default, meaning: str, least: float | None = None, choices: tuple = ()):
+    """Declare one option: its default, what it means, and which values it takes."""
+    return field(default=default, metadata={"help": meaning, "least": least, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every choice of a run. Two runs of one Config on one machine give the same bytes."""
+
+    loss: str = option("PA", "metric loss that HIER is added to", choices=tuple(LOSSES))
+    hier_weight: float = option(0.5, "weight of the HIER loss; 0 trains without it", least=0)
+    head: str = option("linear", "LayerNorm, then this", choices=("linear",))
+    embedding: int = option(128, "dimension of the embedding", least=1)
+    proxies: int = option(512, "number of hierarchical proxies", least=1)
+    c: float = option(0.1, "the ball has curvature -c and radius 1/sqrt(c)", least=POSITIVE)
+    clip: float = option(2.3, "longest tangent vector; longer ones are shortened", least=POSITIVE)
+    tau: float = option(0.1, "temperature of the choice of an ancestor", least=POSITIVE)
+    margin: float = option(0.1, "margin of the three hinges of a triplet", least=0)
+    neighbours: int = option(20, "K of the mutual nearest neighbours", least=0)
+    triplets: int = option(50, "triplets drawn for each anchor, at both levels", least=1)
+    batch: int = option(180, "images in a batch", least=1)
+    images_per_class: int = option(2, "images of each class in a batch", least=1)
+    lr_head: float = option(1e-3, "learning rate of the head", least=0)
+    lr_proxies: float = option(1e-3, "learning rate of the hierarchical proxies", least=0)
+    lr_loss: float = option(1e-1, "learning rate of the loss's class proxies", least=0)
+    weight_decay: float = option(1e-4, "decoupled weight decay, on every parameter", least=0)
+    clip_gradient: float = option(10.0, "largest entry of a gradient", least=POSITIVE)
+    epochs: int = option(10, "passes over the training images", least=0)
+    warmup_epochs: int = option(
+        1, "epochs in which the learning rates rise to their value", least=0
+    )
+    schedule: str = option(
+        "cosine", "then: fall to 0, fall tenfold at each third, or stay", choices=SCHEDULES
+    )
+    seed: int = option(0, "seed of everything random", least=0)
+    dtype: str = option("float32", "precision of the training", choices=("float32", "float64"))
+    gradients: str = option(
+        "explicit", "written by hand, or found by autograd", choices=("explicit", "autograd")
+    )
+    eval_every: int = option(2, "epochs between evaluations; the last is always evaluated", least=1)
+    recall_at: tuple = option((1, 2, 4, 8), "the K of Recall@K", least=1)
+
+    def __post_init__(self):
+        """Raise ValueError naming the option, what was found and what was expected."""
+        object.__setattr__(self, "recall_at", tuple(self.recall_at))
+        for each in fields(self):
+            value, least = getattr(self, each.name), each.metadata["least"]
+            choices = each.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"{each.name} {value!r}: expected one of {', '.join(choices)}")
+            for number in () if least is None else np.atleast_1d(value):
+                if not least <= number < np.inf:
+                    expected = "more than 0" if least == POSITIVE else f"at least {least}"
+                    raise ValueError(f"{each.name} {number}: expected {expected}")
+
+    @property
+    def geometry(self) -> dict:
+        """The parameters of the HIER loss by its own names."""
+        return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add every field of `Config`; only what was given ends up in the namespace."""
+    for each in fields(Config):
+        many = isinstance(each.default, tuple)
+        shown = " ".join(map(str, each.default)) if many else each.default
+        parser.add_argument(
+            "--" + each.name.replace("_", "-"),
+            type=int if many else type(each.default),
+            nargs="+" if many else None,
+            choices=each.metadata["choices"] or None,
+            default=argparse.SUPPRESS,
+            help=f"{each.metadata['help']} (default: {shown})",
+        )
