@@ -51,7 +51,7 @@ def first_hit_rank(
 
 
 def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> np.ndarray:
-    """Return keys that order the gallery of each query as the distance does  (R2).
+    """Return keys that order the gallery of each query as the distance does  (R3).
 
     Shapes: (M, D), (N, D), (N,) -> (M, N). In the ball q/b, the gap b being the weight; for unit
     vectors q, and 2 where one of the two is zero (K51). Keys of different queries do not compare.
@@ -65,7 +65,7 @@ def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> n
 
 
 def recall_from_ranks(ranks: np.ndarray, ks: Sequence[int]) -> dict[int, float]:
-    """Return k -> share of the ranks (Q,) below k  (R3).
+    """Return k -> share of the ranks (Q,) below k  (R2).
 
     A k beyond the gallery finds any correct item (K53). Raises ValueError unless each k is an
     integer of at least 1.
@@ -85,7 +85,7 @@ def recall_at_k(
     c: float,
     exclude_self: bool,
 ) -> dict[int, float]:
-    """Return k -> share of queries with a correct item among the k nearest  (R3).
+    """Return k -> share of queries with a correct item among the k nearest  (R2).
 
     Shapes: points (Q, D), (G, D), labels (Q,), (G,). Arguments, conventions and Raises of
     `first_hit_rank`; ks of `recall_from_ranks`.

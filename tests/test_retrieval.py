@@ -48,7 +48,7 @@ def test_rank_R1_by_hand():
         assert (ranks.tolist(), ties.tolist()) == ([want], [0])
 
 
-def test_recall_R3_by_hand():
+def test_recall_R2_by_hand():
     ranks = np.array([0, 0, 1, 3, MISS])
     assert recall_from_ranks(ranks, [1, 2, 3, 4, 10**9]) == {
         1: 0.4,
@@ -85,7 +85,7 @@ def test_rank_R1_of_queries_in_another_gallery():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("fraction", [0.5, 0.9, 0.999])
-def test_key_R2_orders_as_mpmath_does(dtype, fraction):
+def test_key_R3_orders_as_mpmath_does(dtype, fraction):
     """Near the boundary the gaps decide, and the key follows the exact distance."""
     rng, c = np.random.default_rng(4), 0.1
     v = rng.standard_normal((16, 4))
@@ -109,7 +109,7 @@ def mp_distance(x, y, c):
 
 
 @pytest.mark.parametrize("c", [0, 0.1])
-def test_key_R2_of_one_query_grows_with_its_distance(c):
+def test_key_R3_of_one_query_grows_with_its_distance(c):
     z, _ = scene(size=40)
     (x, _), (y, weight) = (retrieval._prepared("", points, c) for points in (z[:10], z[10:]))
     key = retrieval.ranking_key(x, y, weight, c)
@@ -117,7 +117,7 @@ def test_key_R2_of_one_query_grows_with_its_distance(c):
     np.testing.assert_array_equal(np.argsort(key, axis=1), np.argsort(d, axis=1))
 
 
-def test_key_R2_differs_from_euclidean_order():
+def test_key_R3_differs_from_euclidean_order():
     """Else the test of the order could not fail: the point nearer to x is farther in the ball."""
     x, y, labels = np.array([[0.8, 0]]), np.array([[0.93, 0], [0.6, 0]]), np.array([0, 1])
     d = distance(x, y, 1.0)
@@ -162,7 +162,7 @@ def test_rank_R1_follows_a_permutation_of_queries_and_gallery():
     np.testing.assert_array_equal(got, (ranks[p], ties[p]))
 
 
-def test_recall_R3_grows_with_k_and_ends_at_the_queries_that_can_succeed():
+def test_recall_R2_grows_with_k_and_ends_at_the_queries_that_can_succeed():
     z, labels = scene(size=40)
     labels[0] = 99  # alone in its class
     recall = recall_at_k(z, labels, z, labels, range(1, 60), 0.1, exclude_self=True)
@@ -171,7 +171,7 @@ def test_recall_R3_grows_with_k_and_ends_at_the_queries_that_can_succeed():
     assert values[0] < values[-1] == recall[40] == 39 / 40
 
 
-def test_recall_R3_of_items_that_find_themselves_is_1():
+def test_recall_R2_of_items_that_find_themselves_is_1():
     z, labels = scene()
     assert recall_at_k(z, labels, z, labels, [1], 0.1, exclude_self=False) == {1: 1.0}
 
