@@ -19,7 +19,7 @@ MENTIONED = re.compile(rf"\(([{LETTERS}]\d{{1,2}}'?)\)")
 IN_A_NAME = re.compile(rf"(?<![A-Za-z0-9])([{LETTERS}]\d{{1,2}})(_gradient)?(?![A-Za-z0-9])")
 INDEX_ROW = re.compile(r"^\| \((K\d{1,2})\) \|.*\]\(([\w.-]+\.md)#kinks\) \|$", re.MULTILINE)
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
-SHAPE = re.compile(r"\((\.\.\.|\w{1,2}),|[Aa]rguments as for|what `\w+` does")
+SHAPE = re.compile(r"\((\.\.\.|\w{1,2}),|any shape|[Aa]rguments as for|what `\w+` does")
 ARRAY = re.compile(r"(<class ')?numpy\.ndarray")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
