@@ -476,6 +476,19 @@ def test_refused_odd_types(tmp_path, descr):
     assert refusal(path).startswith("features: found ")
 
 
+def test_refused_text_without_characters(tmp_path):
+    raw = {key: npy_bytes(array) for key, array in content().items()}
+    path = archive(tmp_path / "a.npz", **raw, paths=header((N,), "<U0"))
+    assert refusal(path).startswith("paths: found dtype <U0, expected str")
+
+
+def test_refused_long_header_on_one_line(tmp_path):
+    """NumPy explains this one over several lines."""
+    long = b"\x93NUMPY\x02\x00" + struct.pack("<I", 20_000) + b" " * 20_000
+    path = archive(tmp_path / "a.npz", features=long)
+    assert refusal(path).startswith("features: found ValueError (Header info length (20000)")
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["file.npz", "folder"])

@@ -242,10 +242,21 @@ def test_ties_K50_of_collapsed_embeddings_are_all_against():
     assert set(ranks) == set(ties) == {8}
 
 
-def test_ties_K50_zero_and_minus_zero_are_one_value():
-    y = np.array([[0.0, 0.5], [-0.0, 0.5]])
-    ranks, ties = first_hit_rank([[0.1, 0.3]], [0], y, [0, 1], 1.0, False)
-    assert (ranks.tolist(), ties.tolist()) == ([1], [1])
+@pytest.mark.parametrize("c", [0, 1.0])
+def test_ties_K50_do_not_depend_on_how_columns_are_rounded(monkeypatch, c):
+    """A product that rounds each column its own way; 0 and -0 are one value."""
+    exactly = retrieval.pairwise_sq
+
+    def rounded(x, y):
+        return exactly(x, y) * (1 + 1e-15 * np.arange(len(y), 0, -1))
+
+    monkeypatch.setattr(retrieval, "pairwise_sq", rounded)
+    y = np.array([[0.0, 0.5], [0.3, 0.1], [-0.0, 0.5], [0.0, 0.5], [-0.0, 0.5]])
+    assert (np.diff(rounded(y[:1] + 0.1, y[[0, 2, 3]])) < 0).all(), "the copies are told apart"
+    for label in (0, 2, 3, 4):
+        got = first_hit_rank([[0.1, 0.3]], [label], y, np.arange(5), c, False)
+        want = by_sorting([[1, 2, 1, 1, 1]], [label], np.arange(5), False)
+        np.testing.assert_array_equal(got, want)
 
 
 def test_zero_vector_K51_has_cosine_0_with_everything():
@@ -272,6 +283,11 @@ def test_query_without_a_correct_item_K52_is_a_miss_at_every_k(exclude_self):
     ranks, ties = first_hit_rank(LINE, query, LINE, labels, 1.0, exclude_self)
     assert ranks[4] == MISS and ties[4] == 0
     assert recall_from_ranks(ranks, [5, 10**12]) == {5: 0.8, 10**12: 0.8}
+
+
+def test_excluded_query_K52_of_a_class_that_the_gallery_lacks_has_no_ties():
+    ranks, ties = first_hit_rank(LINE, np.full(5, 9), LINE, np.zeros(5, int), 1.0, True)
+    assert (set(ranks), set(ties)) == ({MISS}, {0})
 
 
 def test_k_beyond_the_gallery_K53_finds_any_correct_item():
