@@ -1,6 +1,6 @@
 """All distances between two sets of points, by one matrix product, and their gradient.
 
-|x|^2 + |y|^2 - 2<x,y> loses the digits of pairs that are close. Two remedies: centre the points,
+|x|^2 + |y|^2 - 2 x·y loses the digits of pairs that are close. Two remedies: centre the points,
 which does not change differences, and compute again, by direct differences, every pair that is
 still close compared with its norms. Nothing of size M x N x D is ever held. The arithmetic is in
 the dtype of the points, save for the gaps. Derivations: docs/2-pairwise.md.
@@ -14,7 +14,7 @@ from autograd.tracer import getval
 from numpy import ndarray
 from scipy.sparse import csr_array
 
-from hier_ref.poincare import gap, gap_vjp
+from hier_ref.poincare import gap, gap_vjp, root
 
 CLOSE = 0.3  # q below this part of |x|^2 + |y|^2 is computed directly: costs 9 ulp at 0.3, 4 at 0.5
 BLOCK = 2**20  # numbers in a temporary of the direct computation
@@ -117,12 +117,11 @@ def pairwise_distance(x: ndarray, y: ndarray, c: float) -> ndarray:
     Shapes: (M, D), (N, D) -> (M, N). Domain: c|x|^2 < 1, c|y|^2 < 1, otherwise ValueError (K2).
     Exactly 0 for equal points (K10); exactly symmetric when y is x. Source: docs/2-pairwise.md.
     """
-    root = float(c) ** 0.5
     q = pairwise_sq(x, y)
-    scale = root / np.sqrt(gap(x, c)[:, None] * gap(y, c))
+    scale = root(c) / np.sqrt(gap(x, c)[:, None] * gap(y, c))
     same = q == 0
     n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))
-    return 2.0 / root * np.arcsinh(scale * n)
+    return 2.0 / root(c) * np.arcsinh(scale * n)
 
 
 def pairwise_distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:

@@ -7,18 +7,18 @@ rounded once to the dtype of the arrays given. Gradients (`<op>_vjp`) take the i
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import autograd.numpy as np
 from autograd.tracer import getval
-from numpy import ndarray
+from numpy import errstate, ndarray
 
-P = ParamSpec("P")
-R = TypeVar("R")
-VELTKAMP = 2.0**27 + 1.0  # splits a float64 into two halves of at most 26 bits
+from hier_ref.compensated import product, total
+
+_Op = TypeVar("_Op", bound=Callable[..., Any])
 
 
-def _in_float64(op: Callable[P, R]) -> Callable[P, R]:
+def _in_float64(op: _Op) -> _Op:
     """Evaluate `op` in float64 and round its results once: float32 in, float32 out."""
 
     def wide(value: Any) -> Any:
@@ -32,7 +32,14 @@ def _in_float64(op: Callable[P, R]) -> Callable[P, R]:
             return tuple(part.astype(dtype) for part in result)
         return result.astype(dtype)
 
-    return evaluated
+    return evaluated  # type: ignore[return-value]
+
+
+def root(c: float) -> float:
+    """Return √c; ValueError unless c is positive and finite."""
+    if not 0 < c < float("inf"):
+        raise ValueError(f"c is {c}, expected a positive number: the ball has curvature -c")
+    return float(c) ** 0.5
 
 
 def _norm(u: ndarray) -> ndarray:
@@ -59,27 +66,6 @@ def _dot(u: ndarray, v: ndarray) -> ndarray:
     return np.sum(u * v, axis=-1)[..., None]
 
 
-def _product(x: ndarray | float, y: ndarray) -> tuple[ndarray, ndarray]:
-    """Return p + e = x*y exactly, p the rounded product (Veltkamp, Dekker)."""
-    p = x * y
-    x_high, y_high = VELTKAMP * x - (VELTKAMP * x - x), VELTKAMP * y - (VELTKAMP * y - y)
-    x_low, y_low = x - x_high, y - y_high
-    return p, ((x_high * y_high - p) + x_high * y_low + x_low * y_high) + x_low * y_low
-
-
-def _sum(terms: ndarray) -> tuple[ndarray, ndarray]:
-    """Sum the last axis by a tree of two-sums: the rounded sum and what rounding lost (Knuth)."""
-    lost = np.zeros(terms.shape[:-1])
-    while terms.shape[-1] > 1:
-        half = terms.shape[-1] // 2
-        left, right, odd = terms[..., :half], terms[..., half : 2 * half], terms[..., 2 * half :]
-        s = left + right
-        v = s - left
-        lost = lost + np.sum((left - (s - v)) + (right - v), axis=-1)
-        terms = np.concatenate([s, odd], axis=-1)
-    return terms[..., 0], lost
-
-
 @_in_float64
 def gap(x: ndarray, c: float) -> ndarray:
     """Return 1 - c|x|^2, to the last digit even at the boundary  (B1).
@@ -88,15 +74,17 @@ def gap(x: ndarray, c: float) -> ndarray:
     distance divides by the gap. Raises ValueError unless it is positive: on and outside the
     boundary nothing in this module is defined  (K2). Source: derived in docs/1-ball.md.
     """
-    squares, errors = _product(x, x)
-    s, lost = _sum(squares)
-    p, e = _product(c, s)
-    a = (1.0 - p) - (e + c * (lost + np.sum(errors, axis=-1)))
-    inside = a > 0
+    root(c)  # refuses a c that is not positive
+    with errstate(over="ignore", invalid="ignore"):  # far outside: refused just below
+        squares, errors = product(x, x)
+        s, lost = total(squares)
+        p, e = product(c, s)
+        a = (1.0 - p) - (e + c * (lost + np.sum(errors, axis=-1)))
+    inside = a > 0  # false for NaN too
     if not np.all(inside):
         row = tuple(int(i) for i in np.argwhere(~inside)[0])
-        found = float(getval(a)[row])
-        raise ValueError(f"point {list(row)}: 1 - c|x|^2 is {found:.3g}, expected above 0 (c={c})")
+        found = f"x{list(row) or ''}: 1 - c|x|^2 is {getval(a)[row]:.3g}"
+        raise ValueError(f"{found}, expected above 0: a point inside the ball (c = {c})")
     return a
 
 
@@ -128,8 +116,8 @@ def distance(x: ndarray, y: ndarray, c: float) -> ndarray:
     Shapes: (..., D), (..., D) -> (...). Domain: c|x|^2 < 1, c|y|^2 < 1 (K2). Exactly 0 for
     x = y (K1). Source: derived in docs/1-ball.md.
     """
-    root = np.sqrt(c)
-    return 2.0 / root * np.arcsinh(root * _norm(x - y) / np.sqrt(gap(x, c) * gap(y, c)))
+    a, b = gap(x, c), gap(y, c)
+    return 2.0 / root(c) * np.arcsinh(root(c) * _norm(x - y) / np.sqrt(a * b))
 
 
 @_in_float64
@@ -155,7 +143,7 @@ def mobius_add(x: ndarray, y: ndarray, c: float) -> ndarray:
 
 @_in_float64
 def mobius_add_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
-    """Return (a + s) h - 2c<h,k> m and a (h + 2c<h,m> y - 2c<h,k> z/(a b + s))  (B4').
+    """Return (a + s) h - 2c(h·k) m and a (h + 2c(h·m) y - 2c(h·k) z/(a b + s))  (B4').
 
     Here s = c|z|^2, m = x ⊕ y, h = g/(a b + s), k = y + c|y|^2 x.
     """
@@ -174,14 +162,14 @@ def expmap0(u: ndarray, c: float) -> ndarray:
     Shapes: (..., D) -> (..., D). Smooth at u = 0 (K3). A long u rounds to a point on the
     boundary, which the next operation refuses: clip first (K2). Source: docs/1-ball.md.
     """
-    zeta = np.sqrt(c) * _norm(u)
+    zeta = root(c) * _norm(u)
     return _ratio(np.tanh(zeta), zeta)[..., None] * u
 
 
 @_in_float64
 def expmap0_vjp(g: ndarray, u: ndarray, c: float) -> ndarray:
-    """Return t g + (sech²(ζ) - t)<e,g> e with t = tanh(ζ)/ζ, e = u/|u|  (B5')."""
-    zeta, e = np.sqrt(c) * _norm(u)[..., None], _unit(u)
+    """Return t g + (sech²(ζ) - t)(e·g) e with t = tanh(ζ)/ζ, e = u/|u|  (B5')."""
+    zeta, e = root(c) * _norm(u)[..., None], _unit(u)
     t = _ratio(np.tanh(zeta), zeta)
     decay = np.exp(-2.0 * zeta)  # 1/cosh² would overflow, 1 - tanh² would cancel
     return t * g + (4.0 * decay / (1.0 + decay) ** 2 - t) * _dot(e, g) * e
@@ -194,14 +182,14 @@ def logmap0(y: ndarray, c: float) -> ndarray:
     Shapes: (..., D) -> (..., D). Domain: c|y|^2 < 1 (K2). Smooth at y = 0 (K3).
     Source: artanh in a form that is accurate at the boundary, docs/1-ball.md.
     """
-    rho = np.sqrt(c) * _norm(y)
-    return _ratio(np.arcsinh(rho / np.sqrt(gap(y, c))), rho)[..., None] * y
+    a, rho = gap(y, c), root(c) * _norm(y)
+    return _ratio(np.arcsinh(rho / np.sqrt(a)), rho)[..., None] * y
 
 
 @_in_float64
 def logmap0_vjp(g: ndarray, y: ndarray, c: float) -> ndarray:
-    """Return t g + (1/a - t)<e,g> e with t = arsinh(ρ/√a)/ρ, e = y/|y|  (B6')."""
-    a, rho, e = gap(y, c)[..., None], np.sqrt(c) * _norm(y)[..., None], _unit(y)
+    """Return t g + (1/a - t)(e·g) e with t = arsinh(ρ/√a)/ρ, e = y/|y|  (B6')."""
+    a, rho, e = gap(y, c)[..., None], root(c) * _norm(y)[..., None], _unit(y)
     t = _ratio(np.arcsinh(rho / np.sqrt(a)), rho)
     return t * g + (1.0 / a - t) * _dot(e, g) * e
 
@@ -235,7 +223,7 @@ def logmap(x: ndarray, y: ndarray, c: float) -> ndarray:
     """
     a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], y - x
     n = _norm(z)[..., None]
-    rho = np.sqrt(c) * n / np.sqrt(a * b)
+    rho = root(c) * n / np.sqrt(a * b)
     w = a * z - c * n**2 * x
     return a * _ratio(np.arcsinh(rho), rho) * w / np.sqrt(a * b * (a * b + c * n**2))
 
@@ -261,7 +249,7 @@ def clip_norm(u: ndarray, r: float) -> ndarray:
 
 @_in_float64
 def clip_norm_vjp(g: ndarray, u: ndarray, r: float) -> ndarray:
-    """Return (r/|u|)(g - <e,g> e) where |u| > r with e = u/|u|, otherwise g  (B9') (K4)."""
+    """Return (r/|u|)(g - (e·g) e) where |u| > r with e = u/|u|, otherwise g  (B9') (K4)."""
     n, e = _norm(u)[..., None], _unit(u)
     return np.where(n > r, r / np.where(n > r, n, 1.0) * (g - _dot(e, g) * e), g)
 
