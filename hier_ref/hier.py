@@ -58,8 +58,8 @@ def block_hinges(
     """Compare every triplet with its two ancestors. (H3).
 
     d (N, P) distances of points to proxies, triplets (T, 3), pair and triple (T, P) arrival
-    times. A hinge at exactly 0 has slope 0 (K24); triplets whose two ancestors are one and the
-    same proxy count 0 (K25).
+    times. Of equal weights the first is chosen (K23). A hinge at exactly 0 has slope 0 (K24);
+    triplets whose two ancestors are one and the same proxy count 0 (K25).
     """
     d_i, d_j, d_k = (d[triplets[:, member]] for member in range(3))
     far_pair = np.maximum(d_i, d_j)
