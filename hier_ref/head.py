@@ -42,7 +42,7 @@ def layer_norm(f: NDArray, eps: float = 1e-5) -> NDArray:
     """Centre each row and divide it by its standard deviation. (N1), without affine part.
 
     (..., F) -> (..., F); domain eps > 0. A constant row becomes exactly 0 (K40).
-    Source: Ba, Kiros, Hinton 2016, equation 3 without gain and bias.
+    Source: Ba, Kiros, Hinton 2016, mean and deviation of equation 3; no gain and bias.
     """
     centred = _centred(f)
     return centred / _spread(centred, eps)

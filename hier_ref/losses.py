@@ -110,7 +110,7 @@ def one_hot(labels: ArrayLike, shape: tuple[int, int]) -> NDArray:
 class ProxyAnchor:
     """Proxy-Anchor: each class proxy pulls its own images and pushes all others. (L4).
 
-    On the cosine, which is that of the ball's centre and the same for every c.
+    It sees directions only, which the map to the ball keeps: c has no effect.
     Source: Kim, Kim, Cho, Kwak, CVPR 2020, equation 4.
     """
 
