@@ -1,0 +1,92 @@
+"""Make `data/emoji.npz` from the embeddings: `python data/build.py`."""
+
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+from drawings import Drawing, all_drawings, emojis
+from fetch import WORK
+
+TARGET = Path(__file__).parent / "emoji.npz"
+DIM = 256  # 4 MB in float16
+FEWEST = 4  # drawings of a class
+
+
+def unambiguous(drawings: list[Drawing], digests: np.ndarray) -> list[int]:
+    """Return the drawings that show one emoji, each picture once.
+
+    A set may draw 'person bowing' and 'man bowing' alike. Such a picture has no single right
+    label, and would lie in the training and in the test half at once.
+    """
+    same = defaultdict(list)
+    for i, digest in enumerate(digests.tolist()):
+        same[digest].append(i)
+    return [group[0] for group in same.values() if len({drawings[i].emoji for i in group}) == 1]
+
+
+def frequent(drawings: list[Drawing], rows: list[int]) -> list[int]:
+    """Return the rows whose emoji has at least FEWEST drawings among them, class by class."""
+    count = Counter(drawings[i].emoji for i in rows)
+    place = {emoji: n for n, emoji in enumerate(emojis())}
+    kept = [i for i in rows if count[drawings[i].emoji] >= FEWEST]
+    return sorted(kept, key=lambda i: (place[drawings[i].emoji], i))
+
+
+def numbered(names: list) -> tuple[np.ndarray, list]:
+    """Return each name's number and the distinct names, numbered as they first appear."""
+    distinct = list(dict.fromkeys(names))
+    number = {name: n for n, name in enumerate(distinct)}
+    return np.array([number[name] for name in names], np.int64), distinct
+
+
+def whiten(x: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return the DIM principal components, each scaled to variance 1: (N, 1280) -> (N, DIM).
+
+    Mean and axes come from the training half and from no label. An axis has no sign of its own:
+    its largest entry is made positive.
+    """
+    x = x.astype(np.float64)
+    mean = x[train].mean(axis=0)
+    variance, axes = np.linalg.eigh(np.cov(x[train], rowvar=False))
+    variance, axes = variance[: -DIM - 1 : -1], axes[:, : -DIM - 1 : -1]
+    largest = np.abs(axes).argmax(axis=0)
+    axes = axes * np.sign(axes[largest, np.arange(DIM)])
+    return (x - mean) @ axes / np.sqrt(variance)
+
+
+def build(drawings: list[Drawing], embeddings: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the arrays of the features file, from drawings sorted by class."""
+    labels, classes = numbered([drawing.emoji for drawing in drawings])
+    train = labels % 2 == 0  # alternately along the taxonomy: both halves cover all of it
+    levels = {
+        level: numbered([getattr(drawing.emoji, level) for drawing in drawings])[0]
+        for level in ("subgroup", "group")
+    }
+    return {
+        "features": whiten(embeddings, train).astype(np.float16),
+        "labels": labels,
+        "split": np.where(train, "train", "test"),
+        "class_names": np.array([emoji.label for emoji in classes]),
+        "levels": np.stack(list(levels.values()), axis=1),
+        "level_names": np.array(list(levels)),
+    }
+
+
+def write(arrays: dict[str, np.ndarray]) -> None:
+    """Write under a temporary name, then rename: a broken run leaves the last whole file."""
+    temporary = TARGET.with_suffix(".tmp.npz")
+    np.savez_compressed(temporary, **arrays)
+    os.replace(temporary, TARGET)
+
+
+if __name__ == "__main__":
+    with np.load(WORK / "embeddings.npz") as found:
+        embeddings, digests = found["embeddings"], found["digests"]
+    drawings = all_drawings()
+    rows = frequent(drawings, unambiguous(drawings, digests))
+    kept = [drawings[i] for i in rows]
+    write(build(kept, embeddings[rows]))
+    for set_name, count in Counter(drawing.set_name for drawing in kept).items():
+        print(f"{count:5d} drawings of {set_name}")
+    print(f"{len(kept):5d} drawings of {len({d.emoji for d in kept})} emoji -> {TARGET.name}")
