@@ -128,8 +128,8 @@ class ProxyAnchor:
         """
         pull, push = self._logits(z, params)
         own = one_hot(labels, pull.shape)
-        positive = np.sum(log_one_plus_sum_exp(pull, own)) / _classes_present(own)
-        return positive + np.sum(log_one_plus_sum_exp(push, ~own)) / own.shape[1]
+        positive = log_one_plus_sum_exp(pull, own) / _classes_present(own)
+        return np.sum(positive + log_one_plus_sum_exp(push, ~own) / own.shape[1])
 
     def grad(
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
