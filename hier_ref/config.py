@@ -4,7 +4,8 @@ The options of the command, the keywords of the estimator and config.json are al
 """
 
 import argparse
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -58,16 +59,18 @@ class Config:
 
     def __post_init__(self):
         """Raise ValueError naming the option, what was found and what was expected."""
-        object.__setattr__(self, "recall_at", tuple(self.recall_at))
+        ks = dict.fromkeys(np.atleast_1d(self.recall_at).tolist())
+        object.__setattr__(self, "recall_at", tuple(ks))
         for each in fields(self):
-            value, least = getattr(self, each.name), each.metadata["least"]
-            choices = each.metadata["choices"]
-            if choices and value not in choices:
-                raise ValueError(f"{each.name} {value!r}: expected one of {', '.join(choices)}")
-            for number in () if least is None else np.atleast_1d(value):
-                if not least <= number < np.inf:
-                    expected = "more than 0" if least == POSITIVE else f"at least {least}"
-                    raise ValueError(f"{each.name} {number}: expected {expected}")
+            _check(each, getattr(self, each.name))
+        # Rounded to dtype, a point with a gap 1 - tanh^2 of some eps could leave the ball.
+        reach = np.sqrt(self.c) * self.clip
+        longest = np.arccosh(1 / np.sqrt(8 * np.finfo(self.dtype).eps))
+        if reach > longest:
+            raise ValueError(
+                f"c {self.c} with clip {self.clip}: found sqrt(c) clip = {reach:.3g}, expected at "
+                f"most {longest:.3g}, where {self.dtype} still tells points from the boundary"
+            )
 
     @property
     def geometry(self) -> dict:
@@ -75,16 +78,31 @@ class Config:
         return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
 
 
+def _check(option: Field, value) -> None:
+    least, choices = option.metadata["least"], option.metadata["choices"]
+    if choices:
+        if value not in choices:
+            raise ValueError(f"{option.name} {value!r}: expected one of {', '.join(choices)}")
+        return
+    kind, what = (Real, "a number") if isinstance(option.default, float) else (Integral, "integers")
+    for number in value if isinstance(value, tuple) else (value,):
+        if not isinstance(number, kind) or not least <= number < np.inf:
+            expected = "more than 0" if least == POSITIVE else f"at least {least}"
+            raise ValueError(f"{option.name} {number!r}: expected {what}, {expected}")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add every field of `Config`; only what was given ends up in the namespace."""
     for each in fields(Config):
-        many = isinstance(each.default, tuple)
+        many, choices = isinstance(each.default, tuple), each.metadata["choices"] or None
+        letter = "X" if isinstance(each.default, float) else "N"
         shown = " ".join(map(str, each.default)) if many else each.default
         parser.add_argument(
             "--" + each.name.replace("_", "-"),
             type=int if many else type(each.default),
+            metavar=None if choices else letter,
             nargs="+" if many else None,
-            choices=each.metadata["choices"] or None,
+            choices=choices,
             default=argparse.SUPPRESS,
             help=f"{each.metadata['help']} (default: {shown})",
         )

@@ -11,12 +11,13 @@ class HierHead:
     """A head trained with a metric loss and HIER, as an estimator: fit, then transform.
 
     Keyword arguments are the fields of `Config`. After `fit`: `params_` (arrays by name),
-    `classes_` and `losses_` (mean losses of each epoch).
+    `classes_`, `config_`, `n_features_in_` and `losses_` (mean losses of each epoch).
     """
 
     def __init__(self, **params):
-        """Take the options by name; they are checked by `fit`, as estimators do."""
-        self._params = vars(Config()) | params
+        """Take the options by name; their values are checked by `fit`, as estimators do."""
+        self._params = dict(vars(Config()))
+        self.set_params(**params)
 
     def get_params(self, deep: bool = True) -> dict:
         """Return all options by name."""
@@ -37,16 +38,21 @@ class HierHead:
         finite, fewer than two classes, and classes too small to fill a batch.
         """
         X, y = _checked(X, y)
-        trainer = Trainer(X, y, Config(**self._params))
-        self.losses_ = [mean_losses(trainer.run_epoch()) for _ in range(trainer.config.epochs)]
+        self.config_ = Config(**self._params)
+        trainer = Trainer(X, y, self.config_)
+        self.losses_ = [mean_losses(trainer.run_epoch()) for _ in range(self.config_.epochs)]
         self.params_, self.classes_ = trainer.params, trainer.classes
+        self.n_features_in_ = X.shape[1]
         return self
 
     def transform(self, X: ArrayLike) -> NDArray:
         """Map features (N, F) to points of the ball (N, D)."""
         if not hasattr(self, "params_"):
             raise ValueError("transform before fit: this HierHead has no weights yet")
-        return embed(_checked(X)[0], self.params_, Config(**self._params))
+        X, _ = _checked(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(f"X {X.shape}: expected {self.n_features_in_} columns, as in fit")
+        return embed(X, self.params_, self.config_)
 
     def fit_transform(self, X: ArrayLike, y: ArrayLike) -> NDArray:
         """Train on X and y, then map X."""
@@ -55,8 +61,8 @@ class HierHead:
 
 def _checked(X: ArrayLike, y: ArrayLike | None = None) -> tuple[NDArray, NDArray | None]:
     X = np.asarray(X)
-    if X.ndim != 2 or not X.size or X.dtype.kind != "f":
-        raise ValueError(f"X {X.dtype} {X.shape}: expected floats of shape (N, F)")
+    if X.ndim != 2 or not X.size or X.dtype.kind not in "fiu":
+        raise ValueError(f"X {X.dtype} {X.shape}: expected numbers of shape (N, F)")
     bad = np.flatnonzero(~np.isfinite(X).all(1))
     if len(bad):
         raise ValueError(f"X is not finite in row {bad[0]}")

@@ -4,7 +4,6 @@ Recall@K of the classes, Recall@1 of the coarser levels, each beside the untouch
 Chapter: docs/7-retrieval.md.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.command import run_command
+from hier_ref.command import Parser, run_command
+from hier_ref.config import Config
 from hier_ref.features import Features, default_features, read_features
 from hier_ref.retrieval import first_hit_rank, recall_from_ranks
-from hier_ref.runs import HEAD, open_run, read_arrays
+from hier_ref.runs import open_run, read_head
 from hier_ref.training import embed
 
 ROWS = 8192  # images embedded at once
@@ -86,31 +86,51 @@ def line(scores: Scores) -> str:
     return recalls + "".join(levels)
 
 
+def make_parser() -> Parser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="python -m hier_ref.evaluate",
+        description="Recall@K on the test rows of a features file, in percent: of the untouched\n"
+        "features by cosine, and of a trained run by distance in the ball.",
+        epilog="examples:\n"
+        "  python -m hier_ref.evaluate --run runs/x --ks 1 10 100\n"
+        "  python -m hier_ref.evaluate --raw --features cub_vit.npz",
+    )
+    parser.add_argument("--run", type=Path, metavar="RUN", help="folder of a run, such as runs/x")
+    parser.add_argument(
+        "--features", metavar="FILE", help="features file (default: the one the run was made from)"
+    )
+    parser.add_argument("--raw", action="store_true", help="the untouched features only")
+    parser.add_argument(
+        "--ks",
+        type=int,
+        nargs="+",
+        metavar="K",
+        default=Config().recall_at,
+        help=f"the K of Recall@K (default: {' '.join(map(str, Config().recall_at))})",
+    )
+    return parser
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print a table of scores of a run and of the untouched features."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hier_ref.evaluate",
-        description="Recall@K on the test classes of a features file, in percent: of the "
-        "untouched features by cosine, and of a trained run by distance in the ball.",
-    )
-    parser.add_argument("--run", type=Path, help="folder of a run, such as runs/x")
-    parser.add_argument("--features", help="features file (default: the one the run was made from)")
-    parser.add_argument("--raw", action="store_true", help="the untouched features only")
-    parser.add_argument("--ks", type=int, nargs="+", default=(1, 2, 4, 8), help="the K of Recall@K")
-    args = parser.parse_args(argv)
+    args = make_parser().parse_args(argv)
     if args.run is None and not args.raw:
         raise ValueError("nothing to evaluate: name a run with --run, or the features with --raw")
-    run = open_run(args.run)[0] if args.run and not args.raw else None
+    if min(args.ks) < 1:
+        raise ValueError(f"--ks {min(args.ks)}: expected at least 1")
+    run = open_run(args.run)[0] if args.run else None
     path = args.features or (run.features if run else "default")
     features = read_features(default_features() if path == "default" else path)
+    ks = tuple(dict.fromkeys(args.ks))
     rows = {"raw": (0.0, raw)}
-    if run:
-        params = read_arrays(run.folder / HEAD)
+    if run and not args.raw:
+        params = read_head(run.folder, run.config)
         _check_width(features, params, run.folder)
         rows["run"] = (run.config.c, lambda f: embed(f, params, run.config))
-    print(f"{features.source}\n      {heading(args.ks, level_names(features))}")
+    print(f"{features.source}\n      {heading(ks, level_names(features))}  (percent)")
     for name, (c, embedding) in rows.items():
-        scores = score(features, args.ks, c, embedding)
+        scores = score(features, ks, c, embedding)
         print(f"{name:6}{line(scores)}" + (f"  ({scores.ties} ties)" if scores.ties else ""))
 
 

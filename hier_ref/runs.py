@@ -50,18 +50,32 @@ def read_arrays(path: Path) -> Params:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise RunError(f"{path}: expected arrays written by a run ({error})") from None
+    except FileNotFoundError:
+        raise RunError(f"{path}: not found; a run writes it when it is finished") from None
     except Exception as error:  # zipfile and zlib name their own errors for damaged bytes
-        raise RunError(f"{path}: damaged ({error})") from None
+        raise RunError(f"{path}: damaged, expected arrays written by a run ({error})") from None
+
+
+def read_head(folder: Path, config: Config) -> Params:
+    """Read the weights that a finished run has written; RunError if they are not of `config`."""
+    params = read_arrays(folder / HEAD)
+    weight, bias = (params.get(f"head.{name}", np.zeros(0)) for name in ("weight", "bias"))
+    if weight.ndim != 2 or not len(weight) == bias.size == config.embedding:
+        raise RunError(
+            f"{folder / HEAD}: found head.weight {weight.shape} and head.bias {bias.shape}, "
+            f"expected ({config.embedding}, F) and ({config.embedding},)"
+        )
+    return params
 
 
 def digest(features: Features) -> str:
-    """Return the SHA-256 of what training and evaluation read: features, labels, split."""
+    """Return the SHA-256 of all that training and evaluation read."""
     sha = hashlib.sha256()
-    for array in (features.features, features.labels, features.split):
-        sha.update(f"{array.dtype.str} {array.shape}".encode())
-        sha.update(np.ascontiguousarray(array))
+    for key in ("features", "labels", "split", "levels", "level_names"):
+        array = getattr(features, key)
+        if array is not None:
+            sha.update(f"{key} {array.dtype.str} {array.shape}".encode())
+            sha.update(np.ascontiguousarray(array))
     return sha.hexdigest()
 
 
@@ -95,12 +109,27 @@ class Run(NamedTuple):
         }
         write_bytes(self.folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
-    def metrics(self, up_to: int | None = None) -> list[dict]:
-        """Return the evaluations written so far, those of later epochs than `up_to` left out."""
+    def evaluates(self, epoch: int) -> bool:
+        """Say whether the run is evaluated after this epoch; 0 is the head as it was drawn."""
+        return epoch % self.config.eval_every == 0 or epoch == self.config.epochs
+
+    def metrics(self, finished: int) -> list[dict]:
+        """Return the evaluations of the `finished` epochs; RunError if one is missing.
+
+        Before the first checkpoint there is nothing to go on from, and no row is returned.
+        """
+        if not finished:
+            return []
         path = self.folder / METRICS
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = [json.loads(line) for line in lines]
-        return [row for row in rows if up_to is None or row["epoch"] <= up_to]
+        expected = [epoch for epoch in range(finished + 1) if self.evaluates(epoch)]
+        try:
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            rows = [row for row in rows if row["epoch"] <= finished]
+            if [row["epoch"] for row in rows] != expected:
+                raise ValueError(f"epochs {[row['epoch'] for row in rows]}")
+            return rows
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: expected evaluations of epochs {expected} ({error})") from None
 
     def write_metrics(self, rows: list[dict]) -> None:
         """Write one line per evaluation."""
@@ -119,6 +148,6 @@ def open_run(folder: Path) -> tuple[Run, str]:
         unknown = set(config) ^ set(vars(Config()))
         if unknown:
             raise ValueError(f"options {', '.join(sorted(unknown))} are of another version")
-        return Run(Path(folder), Config(**config), features["path"]), features["sha256"]
+        return Run(Path(folder), Config(**config), str(features["path"])), features["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: expected the configuration of a run ({error})") from None

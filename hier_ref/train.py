@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hier_ref.command import run_command
+from hier_ref.command import Parser, run_command
 from hier_ref.config import Config, add_options
 from hier_ref.estimator import HierHead
-from hier_ref.evaluate import heading, level_names, line, raw, score
+from hier_ref.evaluate import Scores, heading, level_names, line, raw, score
 from hier_ref.features import Features, default_features, read_features
 from hier_ref.runs import (
     CHECKPOINT,
@@ -34,6 +34,25 @@ from hier_ref.training import Trainer, embed, mean_losses
 __all__ = ["HierHead", "main", "train"]
 
 
+DESCRIPTION = """\
+Train a head on backbone features with a metric loss and HIER, and score it by
+image retrieval on the test rows: Recall@K in percent, each beside that of the
+untouched features. Without arguments: the features that come with the package.
+"""
+EPILOG = """\
+examples:
+  python -m hier_ref.train
+  python -m hier_ref.train --hier-weight 0
+  python -m hier_ref.train --features cub_vit.npz --epochs 20 --out runs/cub
+  python -m hier_ref.train --resume runs/cub
+
+A features file is an .npz, or a folder of .npy: features (N,F), labels (N,) and,
+optionally, split, class_names, levels, level_names, paths (docs/8-features.md).
+A run's folder holds head.npz, config.json, metrics.jsonl and checkpoint.npz
+(docs/6-training.md).
+"""
+
+
 class Progress:
     """The time left: on a terminal a running line, elsewhere with each evaluation."""
 
@@ -46,14 +65,20 @@ class Progress:
         """Pass the losses of each batch on, showing how far the run is."""
         for losses in batches:
             self.done += 1
-            if sys.stderr.isatty():
-                print(f"{self}  {_losses(losses)}", end="\x1b[K\r", file=sys.stderr, flush=True)
+            self._show(f"epoch {self.trainer.epoch + 1}{self}{_losses(losses)}")
             yield losses
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"{text}\x1b[K", end="\r", file=sys.stderr, flush=True)
 
     def __str__(self) -> str:
+        if not self.done:
+            return ""
         passed = time.monotonic() - self.start
-        left = passed / max(1, self.done) * (self.total - self.done)
-        return f"{_clock(passed)} passed, {_clock(left)} left"
+        left = passed / self.done * (self.total - self.done)
+        return f"  {_clock(passed)} passed, {_clock(left)} left"
 
 
 def _clock(seconds: float) -> str:
@@ -61,38 +86,56 @@ def _clock(seconds: float) -> str:
 
 
 def _losses(losses: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+    return "".join(f"  {name} {value:.3f}" for name, value in losses.items())
 
 
 def train(trainer: Trainer, run: Run, features: Features) -> None:
     """Run the epochs that remain; write metrics and checkpoint as they come, then the head."""
-    config, progress, rows = trainer.config, Progress(trainer), run.metrics(trainer.epoch)
-    while trainer.epoch < config.epochs:
+    progress, rows = Progress(trainer), run.metrics(trainer.epoch)
+    for row in rows:
+        print(_line(row))
+
+    def evaluate(losses: dict[str, float]) -> None:
+        rows.append({"epoch": trainer.epoch, **losses, **_score(trainer, features)._asdict()})
+        print(f"{_line(rows[-1])}{progress}", flush=True)
+        run.write_metrics(rows)
+
+    if not rows:
+        evaluate({})
+    while trainer.epoch < trainer.config.epochs:
         losses = mean_losses(progress.watch(trainer.run_epoch()))
-        if trainer.epoch % config.eval_every == 0 or trainer.epoch == config.epochs:
-            scores = score(
-                features, config.recall_at, config.c, lambda f: embed(f, trainer.params, config)
-            )
-            print(f"{trainer.epoch:6}{line(scores)}  {progress}  {_losses(losses)}", flush=True)
-            rows.append({"epoch": trainer.epoch, **losses, **scores._asdict()})
-            run.write_metrics(rows)
+        if run.evaluates(trainer.epoch):
+            evaluate(losses)
         write_arrays(run.folder / CHECKPOINT, trainer.state())
     write_arrays(run.folder / HEAD, trainer.params | {"classes": trainer.classes})
 
 
-def make_parser() -> argparse.ArgumentParser:
+def _score(trainer: Trainer, features: Features) -> Scores:
+    params, config = trainer.params, trainer.config
+    return score(features, config.recall_at, config.c, lambda f: embed(f, params, config))
+
+
+def _line(row: dict) -> str:
+    """Return one evaluation of metrics.jsonl as a line of the table."""
+    scores = Scores(*(row[name] for name in Scores._fields))
+    losses = {name: row[name] for name in row if name not in ("epoch", *Scores._fields)}
+    return f"{row['epoch']:6}{line(scores)}{_losses(losses)}"
+
+
+def make_parser() -> Parser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hier_ref.train",
-        description="Train a head on precomputed backbone features with a metric loss and HIER, "
-        "and score it by image retrieval on classes it never saw. Without arguments: the "
-        "features that come with the package.",
-        epilog="A features file is an .npz with features (N,F), labels (N,) and, optionally, "
-        "split, class_names, levels, level_names, paths: docs/8-features.md. A run's folder holds "
-        "head.npz, config.json, metrics.jsonl and checkpoint.npz: docs/6-training.md.",
+        usage="%(prog)s [--features FILE] [--out FOLDER] [options] | --resume RUN",
+        description=DESCRIPTION,
+        epilog=EPILOG,
     )
-    parser.add_argument("--features", help="features file (default: the embedded one)")
-    parser.add_argument("--out", type=Path, help="new folder (default: runs/<made from options>)")
+    parser.add_argument(
+        "--features", metavar="FILE", help="features file (default: the embedded one)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="new folder (default: runs/ and a name)"
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished run")
     add_options(parser)
     return parser
@@ -117,8 +160,17 @@ def prepare(args: argparse.Namespace) -> tuple[Trainer, Run, Features]:
     elif found != expected:
         raise RunError(f"{features.source}: not the features that {run.folder} was started with")
     elif (run.folder / CHECKPOINT).exists():
-        trainer.load(read_arrays(run.folder / CHECKPOINT))
+        _load(trainer, run)
     return trainer, run, features
+
+
+def _load(trainer: Trainer, run: Run) -> None:
+    path = run.folder / CHECKPOINT
+    try:
+        trainer.load(read_arrays(path))
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
+    run.metrics(trainer.epoch)
 
 
 def _refuse_changes(run: Run, options: dict, out: Path | None) -> None:
@@ -145,7 +197,6 @@ def _free_folder(config: Config, path: str) -> Path:
 def describe(trainer: Trainer, run: Run, features: Features) -> str:
     """Say what is trained on what, before it starts."""
     config, n_features = trainer.config, features.features.shape[1]
-    hier = f" + {config.hier_weight:g} HIER, {config.proxies} proxies" if config.hier_weight else ""
     words, counts = np.unique(features.split, return_counts=True)
     rows = ", ".join(f"{count} {word}" for word, count in zip(words, counts, strict=True))
     hier = (
@@ -161,16 +212,18 @@ def describe(trainer: Trainer, run: Run, features: Features) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Train as the options say."""
-    trainer, run, features = prepare(make_parser().parse_args(argv))
+    parser = make_parser()
+    trainer, run, features = prepare(parser.parse_args(argv))
     config = run.config
     print(describe(trainer, run, features))
-    print(f"\n epoch{heading(config.recall_at, level_names(features))}  (percent, unseen classes)")
+    seen = np.isin(features.retrieval_sets()[0].labels, trainer.classes).any()
+    unit = "percent" if seen else "percent, unseen classes"
+    print(f"\n epoch{heading(config.recall_at, level_names(features))}  ({unit})")
     print(f"   raw{line(score(features, config.recall_at, 0.0, raw))}", flush=True)
     try:
         train(trainer, run, features)
     except KeyboardInterrupt:
-        print(f"\ngo on with: python -m hier_ref.train --resume {run.folder}", file=sys.stderr)
-        raise
+        raise KeyboardInterrupt(f"go on with: {parser.prog} --resume {run.folder}") from None
     print(f"\nwritten   {', '.join(str(run.folder / name) for name in (HEAD, METRICS))}")
 
 

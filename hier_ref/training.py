@@ -114,27 +114,46 @@ class Trainer:
         """Take training features (N, F) and labels (N,); raise ValueError for an odd config."""
         self.features, self.config, self.epoch = features, config, 0
         self.classes, self.labels = np.unique(labels, return_inverse=True)
-        self.n_batches = batches_per_epoch(self.labels, config.batch, config.images_per_class)
+        try:
+            self.n_batches = batches_per_epoch(self.labels, config.batch, config.images_per_class)
+        except ValueError as error:
+            raise ValueError(f"{error} (options batch, images_per_class)") from None
         self.params = init_params(config, features.shape[1], len(self.classes))
         rates = {"head": config.lr_head, "loss": config.lr_loss, "proxies": config.lr_proxies}
         lr = {name: rates[name.split(".")[0]] for name in self.params}
         self.optimizer = AdamW(self.params, lr, config.weight_decay)
 
     def run_epoch(self) -> Iterator[dict[str, float]]:
-        """Train for one epoch; yield the losses of each batch."""
-        config, gradient = self.config, GRADIENTS[self.config.gradients]
+        """Train for one epoch; yield the losses of each batch.
+
+        Raises ValueError, saying where, once a loss, a gradient or a weight is not finite.
+        """
+        config = self.config
         seed = [config.seed, 1, self.epoch]
         batches = class_batches(
             np.random.default_rng(seed), self.labels, config.batch, config.images_per_class
         )
         for number, batch in enumerate(batches):
-            f = self.features[batch].astype(config.dtype)
-            rng = np.random.default_rng([*seed, number])
-            losses, grads = gradient(self.params, f, self.labels[batch], rng, config)
-            grads = clip_by_value(grads, config.clip_gradient)
-            self.params = self.optimizer.step(self.params, grads, self.rate(number))
+            try:
+                losses = self._step(batch, np.random.default_rng([*seed, number]), number)
+            except ValueError as error:
+                where = f"epoch {self.epoch + 1}, batch {number + 1}"
+                raise ValueError(f"{where}: {error}; try lower learning rates") from None
             yield losses
         self.epoch += 1
+
+    def _step(self, batch: NDArray, rng: np.random.Generator, number: int) -> dict[str, float]:
+        """Move the parameters by one batch of image indices; return its losses."""
+        f = self.features[batch].astype(self.config.dtype)
+        with np.errstate(all="ignore"):  # what overflows is refused here, not warned of
+            gradient = GRADIENTS[self.config.gradients]
+            losses, grads = gradient(self.params, f, self.labels[batch], rng, self.config)
+            grads = clip_by_value(grads, self.config.clip_gradient)
+            self.params = self.optimizer.step(self.params, grads, self.rate(number))
+        for name, p in (losses | self.params).items():
+            if not np.all(np.isfinite(p)):
+                raise ValueError(f"{name}: found NaN or infinity, expected finite numbers")
+        return losses
 
     def rate(self, batch: int) -> float:
         """Return the factor of all learning rates at one batch of the current epoch."""
@@ -155,8 +174,14 @@ class Trainer:
 
     def load(self, state: Params) -> None:
         """Go on from a `state` of the same configuration; ValueError if it is of another."""
+        if _forms(state) != _forms(self.state()) or not 0 <= state["epoch"] <= self.config.epochs:
+            raise ValueError("not the parameters of this configuration")
         self.optimizer.load(group(state, "optimizer."))
         self.params, self.epoch = group(state, "params."), int(state["epoch"])
+
+
+def _forms(arrays: Params) -> dict:
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
 
 
 def mean_losses(batches: Iterable[dict[str, float]]) -> dict[str, float]:
