@@ -27,8 +27,8 @@ def _blocks(size: int, width: int) -> Iterator[slice]:
 
 
 def _centred(x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
-    """Subtract one common point, a constant to the gradient: no difference depends on it."""
-    middle = 0.5 * (np.mean(getval(x), axis=0) + np.mean(getval(y), axis=0))
+    """Subtract the mean of all points, a constant to the gradient: no difference depends on it."""
+    middle = (np.sum(getval(x), axis=0) + np.sum(getval(y), axis=0)) / max(1, len(x) + len(y))
     moved = x - middle
     return moved, moved if y is x else y - middle
 
