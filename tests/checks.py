@@ -15,11 +15,17 @@ mpmath.mp.dps = 60
 # Every tolerance of the suite: name -> (limit, reason). Tests refer to rows, not to numbers.
 LIMIT = {
     "gap_ulp": (2, "measured at most 0.94 ulp: two roundings of 1 - p and of its correction"),
-    "distance_ulp": (8, "measured at most 4.6 ulp over the regimes of docs/1-ball.md"),
-    "distance_grad_eps": (8, "measured at most 3.5 eps"),
-    "map_eps": (4, "Möbius addition, exp and log: measured at most 1.9 eps"),
-    "pairwise_ulp": (16, "measured at most 9.1 ulp with recomputation below 0.3"),
-    "pairwise_grad_eps": (12, "measured at most 5.4 eps"),
+    "distance_ulp": (
+        8,
+        "measured at most 2.9 ulp here; libraries differ in arsinh by an ulp or two",
+    ),
+    "distance_grad_eps": (8, "measured at most 3.1 eps over the regimes of docs/1-ball.md"),
+    "map_eps": (4, "measured at most 1.7 eps for ⊕, exp0 and log0, 2.8 for exp and log at x"),
+    "pairwise_ulp": (
+        16,
+        "measured at most 12.9 ulp for q, 5.7 for d, with recomputation below 0.3",
+    ),
+    "pairwise_grad_eps": (12, "measured at most 3.6 eps"),
     "loss_eps": (4, "LayerNorm, cosine, log-sum-exp, Proxy-Anchor: measured at most 1.9 eps"),
     "trajectory_eps": (8, "8 steps of AdamW: measured at most 2.7 eps"),
     "float32_grad": (4e-6, "Proxy-Anchor multiplies float32 eps by alpha = 32; measured 5.4e-7"),
