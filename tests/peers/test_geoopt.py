@@ -2,11 +2,11 @@
 
 geoopt evaluates the textbook forms, clamps norms at 1e-15 and keeps points 1e-5 from the boundary
 in float64, so points here stay within 0.9 of the radius. One of its results then carries some tens
-of roundings amplified by 1/gap²: the row "autograd" bounds both sides. Gradients come from torch's autograd.
+of roundings amplified by 1/gap²: the row "autograd" bounds both sides. Gradients of theirs come
+from torch.
 """
 
 import geoopt
-import numpy as np
 import pytest
 import torch
 from ball_reference import points
