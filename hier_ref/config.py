@@ -34,15 +34,15 @@ class Config:
     tau: float = option(0.1, "temperature of the choice of an ancestor", least=POSITIVE)
     margin: float = option(0.1, "margin of the three hinges of a triplet", least=0)
     neighbours: int = option(20, "K of the mutual nearest neighbours", least=0)
-    triplets: int = option(50, "triplets drawn for each anchor, at both levels", least=1)
+    triplets: int = option(20, "triplets drawn for each anchor, at both levels", least=1)
     batch: int = option(180, "images in a batch", least=1)
     images_per_class: int = option(2, "images of each class in a batch", least=1)
-    lr_head: float = option(1e-3, "learning rate of the head", least=0)
-    lr_proxies: float = option(1e-3, "learning rate of the hierarchical proxies", least=0)
-    lr_loss: float = option(1e-1, "learning rate of the loss's class proxies", least=0)
-    weight_decay: float = option(1e-4, "decoupled weight decay, on every parameter", least=0)
+    lr_head: float = option(2e-2, "learning rate of the head", least=0)
+    lr_proxies: float = option(1e-2, "learning rate of the hierarchical proxies", least=0)
+    lr_loss: float = option(3e-2, "learning rate of the loss's class proxies", least=0)
+    weight_decay: float = option(1e-2, "decoupled weight decay, on every parameter", least=0)
     clip_gradient: float = option(10.0, "largest entry of a gradient", least=POSITIVE)
-    epochs: int = option(10, "passes over the training images", least=0)
+    epochs: int = option(15, "passes over the training images", least=0)
     warmup_epochs: int = option(
         1, "epochs in which the learning rates rise to their value", least=0
     )
@@ -54,7 +54,7 @@ class Config:
     gradients: str = option(
         "explicit", "written by hand, or found by autograd", choices=("explicit", "autograd")
     )
-    eval_every: int = option(2, "epochs between evaluations; the last is always evaluated", least=1)
+    eval_every: int = option(3, "epochs between evaluations; the last is always evaluated", least=1)
     recall_at: tuple = option((1, 2, 4, 8), "the K of Recall@K", least=1)
 
     def __post_init__(self):
