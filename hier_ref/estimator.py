@@ -58,6 +58,13 @@ class HierHead:
         """Train on X and y, then map X."""
         return self.fit(X, y).transform(X)
 
+    def __sklearn_tags__(self):
+        """Describe the estimator to scikit-learn: the only caller, so it is there to import."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        target = TargetTags(required=True)
+        return Tags(estimator_type=None, target_tags=target, transformer_tags=TransformerTags())
+
 
 def _checked(X: ArrayLike, y: ArrayLike | None = None) -> tuple[NDArray, NDArray | None]:
     X = np.asarray(X)

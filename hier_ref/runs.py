@@ -48,7 +48,7 @@ def write_arrays(path: Path, arrays: Params) -> None:
 def read_arrays(path: Path) -> Params:
     """Read an .npz of plain arrays; RunError if it is missing, damaged or holds objects."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise RunError(f"{path}: not found; a run writes it when it is finished") from None

@@ -1,0 +1,217 @@
+"""`python -m hier_ref.evaluate`: the scores of a run are those of its training, and of raw."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import SIZES, call, clustered, files, save, words
+
+from hier_ref import evaluate
+from hier_ref.config import Config
+from hier_ref.evaluate import Scores, heading, level_names, line, main, raw, score
+from hier_ref.features import read_features
+from hier_ref.runs import HEAD, METRICS, write_arrays
+from hier_ref.train import main as train_main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(Path("good.npz"))
+    return tmp_path
+
+
+@pytest.fixture
+def run():
+    call(train_main, "--features", "good.npz", "--out", "r", *words(**SIZES))
+    return Path("r")
+
+
+def rows(ended):
+    """The table as name -> numbers."""
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()[2:]
+    return {each.split()[0]: [float(word) for word in each.split()[1:6]] for each in lines}
+
+
+def refused(*argv):
+    before, ended = files("."), call(main, *argv)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ") and ended.err.count("\n") == 1
+    assert files(".") == before
+    return ended.err.removeprefix("error: ").rstrip("\n")
+
+
+# ---- The command
+
+
+def test_the_scores_of_a_run_are_those_that_its_training_printed(run):
+    ended = call(main, "--run", run)
+    last = json.loads((run / METRICS).read_text().splitlines()[-1])
+    want = 100 * np.array([*last["recall"].values(), last["levels"]["pair"]])
+    np.testing.assert_allclose(rows(ended)["run"], want, rtol=0, atol=0.0051)
+    assert ended.out.splitlines()[0] == "good.npz"
+
+
+def test_raw_needs_no_run_and_is_the_same_beside_one(run):
+    alone = rows(call(main, "--raw", "--features", "good.npz"))
+    assert alone.keys() == {"raw"}
+    assert rows(call(main, "--run", run))["raw"] == alone["raw"]
+    assert rows(call(main, "--run", run, "--raw")) == alone
+
+
+def test_other_features_of_the_same_width_are_scored(run):
+    save(Path("other.npz"), seed=1)
+    found = rows(call(main, "--run", run, "--features", "other.npz"))
+    assert found["raw"] != rows(call(main, "--run", run))["raw"]
+
+
+def test_each_k_is_a_column_once(run):
+    ended = call(main, "--run", run, "--ks", 1, 40, 1)
+    assert ended.out.splitlines()[1].split() == "R@1 R@40 R@1 pair (percent)".split()
+    assert rows(ended)["run"][1] > rows(ended)["run"][0]
+
+
+def test_the_embedded_features_are_scored_without_a_file():
+    found = call(main, "--raw", "--ks", 1)
+    assert found.code == 0
+    assert "emoji.npz" in found.out
+    assert 30 < float(found.out.splitlines()[2].split()[1]) < 60
+
+
+def test_ties_are_reported():
+    x = clustered()["features"]
+    x[48:] = 1.0  # all test images alike
+    save(Path("same.npz"), features=x)
+    ended = call(main, "--raw", "--features", "same.npz")
+    assert rows(ended)["raw"] == [0.0] * 5
+    assert ended.out.rstrip().endswith(f"({48 * 42} ties)")  # each image with 42 wrong ones
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_k_below_1_is_refused(run, k):
+    assert refused("--run", run, "--ks", 1, k) == f"--ks {k}: expected at least 1"
+
+
+def test_nothing_to_evaluate_is_refused():
+    line = "nothing to evaluate: name a run with --run, or the features with --raw"
+    assert refused() == refused("--features", "good.npz") == line
+
+
+def test_features_of_another_width_are_refused(run):
+    save(Path("wide.npz"), features=np.random.default_rng(0).standard_normal((96, 13)))
+    line = refused("--run", run, "--features", "wide.npz")
+    assert line == "wide.npz: found 13 columns, the head of r takes 12"
+
+
+def test_an_unfinished_run_is_refused(run):
+    (run / HEAD).unlink()
+    line = refused("--run", run)
+    assert line == f"{run / HEAD}: not found; a run writes it when it is finished"
+
+
+def test_a_head_of_another_run_is_refused(run):
+    write_arrays(run / HEAD, {"head.weight": np.ones((3, 12)), "head.bias": np.ones(3)})
+    assert refused("--run", run).endswith("expected (8, F) and (8,)")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--run", "none"], "none/config.json: not found; expected the folder of a run"),
+        (["--raw", "--features", "none.npz"], "none.npz: file: found nothing"),
+        (["--ks"], "argument --ks: expected at least one argument; all options"),
+        (["--ks", "a"], "argument --ks: invalid int value: 'a'; all options"),
+        (["--feat", "a"], "unrecognized arguments: --feat a; all options"),
+    ],
+)
+def test_bad_arguments_are_refused(argv, message):
+    assert refused(*argv).startswith(message)
+
+
+def test_help_teaches_every_option():
+    ended = call(main, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    for word in ("--run", "--features", "--raw", "--ks", "examples:", "(default: 1 2 4 8)"):
+        assert word in ended.out
+
+
+# ---- Scores
+
+
+def identity(rows):
+    return rows
+
+
+def test_score_of_a_line_by_hand():
+    # Angles 0, 10, 25 | 60, 65 degrees; classes a a b | b b. Cosine orders by angle.
+    angles = np.radians([0.0, 10.0, 25.0, 60.0, 65.0])
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    features = read_features(
+        save(
+            Path("line.npz"),
+            features=np.concatenate([x, x]),
+            labels=np.array([2, 2, 3, 3, 3, 0, 0, 1, 1, 1]),
+            split=np.repeat(["test", "train"], 5),
+            levels=np.array([5, 5, 5, 5, 5, 6, 6, 7, 7, 7])[:, None],
+        )
+    )
+    found = score(features, (1, 2, 3), 0.0, identity)
+    # The third image's neighbours are a, a, b: rank 2. All others find their class first.
+    assert found == Scores({1: 0.8, 2: 0.8, 3: 1.0}, {"pair": 1.0}, 0)
+
+
+def test_embedding_in_blocks_changes_nothing(monkeypatch):
+    features = read_features("good.npz")
+    whole = score(features, (1, 2), 0.0, raw)
+    monkeypatch.setattr(evaluate, "ROWS", 7)
+    assert score(features, (1, 2), 0.0, raw) == whole
+
+
+def test_queries_look_into_the_gallery_only():
+    split = np.where(np.arange(96) < 48, "train", np.where(np.arange(96) % 6, "gallery", "query"))
+    features = read_features(save(Path("shop.npz"), split=split))
+    seen = []
+
+    def embedding(rows):
+        seen.append(len(rows))
+        return rows
+
+    found = score(features, (1, 40), 0.0, embedding)
+    assert seen == [8, 40]
+    assert found.recall[40] == 1.0
+
+
+def test_float16_is_scored_in_float32():
+    x = clustered()["features"].astype(np.float16)
+    half, single = (
+        score(read_features(save(Path(f"{t}.npz"), features=x.astype(t))), (1,), 0.0, raw)
+        for t in ("float16", "float32")
+    )
+    assert half == single
+
+
+def test_levels_without_names_are_numbered_and_may_be_absent():
+    levels = np.stack([clustered()["labels"] // 2, clustered()["labels"] // 4], axis=1)
+    numbered = read_features(save(Path("a.npz"), levels=levels, level_names=None))
+    absent = read_features(save(Path("b.npz"), levels=None, level_names=None))
+    assert level_names(numbered) == ["level 1", "level 2"]
+    assert level_names(absent) == []
+    assert score(absent, (1,), 0.0, raw).levels == {}
+    both = score(numbered, (1,), 0.0, raw)
+    assert both.recall[1] <= both.levels["level 1"] <= both.levels["level 2"]
+
+
+def test_columns_stand_under_their_headings():
+    names = ["a", "a level with a long name"]
+    scores = Scores({1: 0.5, 1000: 1.0}, dict.fromkeys(names, 1.0), 0)
+    head, body = heading((1, 1000), names), line(scores)
+    assert len(head) == len(body)
+    for word in ("50.00", "100.00"):
+        assert head[body.index(word) + len(word) - 1] in "10"
+    assert body.split() == ["50.00", "100.00", "100.00", "100.00"]
+
+
+def test_config_and_command_score_the_same_ks_by_default():
+    assert evaluate.make_parser().parse_args([]).ks == Config().recall_at

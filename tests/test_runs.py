@@ -1,0 +1,280 @@
+"""A run on disk: whole files, equal bytes for equal content, and one line for every damage."""
+
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from synthetic import save
+
+from hier_ref import runs
+from hier_ref.config import Config
+from hier_ref.features import read_features
+from hier_ref.runs import (
+    CHECKPOINT,
+    CONFIG,
+    HEAD,
+    METRICS,
+    Run,
+    RunError,
+    digest,
+    open_run,
+    read_arrays,
+    read_head,
+    write_arrays,
+    write_bytes,
+)
+
+CONTENT = {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32)}
+
+
+def refusal(function, *args):
+    """The one line with which something is refused."""
+    with pytest.raises(RunError) as caught:
+        function(*args)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_arrays_come_back(tmp_path):
+    write_arrays(tmp_path / "a.npz", CONTENT)
+    found = read_arrays(tmp_path / "a.npz")
+    assert found.keys() == CONTENT.keys()
+    for name, array in CONTENT.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_equal_arrays_give_equal_bytes_without_a_date(tmp_path):
+    for name in "xy":
+        write_arrays(tmp_path / name, dict(CONTENT))
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    with zipfile.ZipFile(tmp_path / "x") as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_last_whole_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "a"
+    write_bytes(path, b"whole")
+
+    def fail(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(runs.os, step, fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_bytes(path, b"half")
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_file_is_renamed_only_when_it_is_whole(tmp_path, monkeypatch):
+    seen = []
+    rename = os.replace
+    monkeypatch.setattr(
+        runs.os, "replace", lambda a, b: (seen.append(a.read_bytes()), rename(a, b))
+    )
+    write_bytes(tmp_path / "a", b"content")
+    assert seen == [b"content"]
+    assert os.listdir(tmp_path) == ["a"]
+
+
+class Bomb:
+    """Unpickling it would create a file."""
+
+    def __reduce__(self):
+        return open, ("exploded", "w")
+
+
+def test_damaged_arrays_are_refused_and_never_unpickled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("objects.npz", a=np.array([Bomb()], dtype=object))
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps(Bomb()))
+    write_arrays(tmp_path / "whole.npz", CONTENT)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "short.npz").write_bytes(whole[:-30])
+    (tmp_path / "flipped.npz").write_bytes(whole.replace(b"\x00\x00\x80?", b"\x00\x00\x81?"))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "text.npz").write_bytes(b"hello")
+    for name in ("objects", "pickle", "short", "flipped", "empty", "text"):
+        path = tmp_path / f"{name}.npz"
+        assert refusal(read_arrays, path).startswith(f"{path}: damaged, expected arrays"), name
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_missing_head_says_when_it_comes(tmp_path):
+    line = refusal(read_arrays, tmp_path / HEAD)
+    assert line == f"{tmp_path / HEAD}: not found; a run writes it when it is finished"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"head.weight": np.ones((4, 3))},
+        {"head.weight": np.ones((3, 4)), "head.bias": np.ones(3)},
+        {"head.weight": np.ones(4), "head.bias": np.ones(4)},
+        {"head.weight": np.ones((4, 3)), "head.bias": np.ones(5)},
+    ],
+)
+def test_a_head_of_another_configuration_is_refused(tmp_path, params):
+    write_arrays(tmp_path / HEAD, params)
+    line = refusal(read_head, tmp_path, Config(embedding=4))
+    assert line.endswith("expected (4, F) and (4,)")
+    right = {"head.weight": np.ones((4, 3)), "head.bias": np.ones(4)}
+    write_arrays(tmp_path / HEAD, right)
+    assert read_head(tmp_path, Config(embedding=4)).keys() == right.keys()
+
+
+# ---- The digest
+
+
+def test_digest_is_of_the_content_not_of_the_file(tmp_path):
+    npz, folder = (digest(read_features(save(tmp_path / name))) for name in ("a.npz", "folder"))
+    fortran = save(
+        tmp_path / "b.npz", features=np.asfortranarray(read_features(tmp_path / "a.npz").features)
+    )
+    assert npz == folder == digest(read_features(fortran))
+    assert len(npz) == 64
+
+
+def test_digest_sees_every_array_that_counts(tmp_path):
+    base = read_features(save(tmp_path / "base.npz"))
+    split = np.where(base.labels % 2, "train", "test")
+    x = base.features.copy()
+    x[40, 3] = np.nextafter(x[40, 3], 1)
+    changes = {
+        "features": {"features": x},
+        "type": {"features": base.features.astype(float)},
+        "labels": {"labels": base.labels + 1},
+        "split": {"split": split},
+        "levels": {"levels": base.levels + 1},
+        "level_names": {"level_names": np.array(["other"])},
+        "no level_names": {"level_names": None},
+        "no levels": {"levels": None, "level_names": None},
+    }
+    found = {digest(base)} | {
+        digest(read_features(save(tmp_path / f"{name}.npz", **change)))
+        for name, change in changes.items()
+    }
+    assert len(found) == 1 + len(changes)
+
+
+# ---- The folder
+
+
+def make_run(folder, **options):
+    run = Run(folder, Config(**options), "some.npz")
+    run.create("digest")
+    return run
+
+
+def test_a_run_comes_back_from_its_folder(tmp_path):
+    run = make_run(tmp_path / "deep" / "er", seed=3, tau=0.25, recall_at=(1, 10))
+    assert open_run(run.folder) == (run, "digest")
+    assert os.listdir(run.folder) == [CONFIG]
+
+
+def test_config_json_holds_every_option_and_the_versions(tmp_path):
+    run = make_run(tmp_path / "r", seed=3)
+    content = json.loads((run.folder / CONFIG).read_text())
+    assert content["config"] == vars(Config(seed=3)) | {"recall_at": [1, 2, 4, 8]}
+    assert content["features"] == {"path": "some.npz", "sha256": "digest"}
+    assert content["versions"].keys() == {"hier_ref", "python", "numpy", "scipy", "autograd"}
+    assert content["versions"]["numpy"] == np.__version__
+
+
+def test_an_empty_folder_may_become_a_run(tmp_path):
+    make_run(tmp_path)
+    assert open_run(tmp_path)[1] == "digest"
+
+
+def test_a_folder_that_holds_anything_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    for path in (tmp_path, tmp_path / "mine.txt"):
+        line = refusal(make_run, path)
+        assert line.startswith(f"{path}: not empty; go on with --resume, or name another folder")
+    assert os.listdir(tmp_path) == ["mine.txt"]
+
+
+def test_a_folder_below_a_file_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "run"
+    assert refusal(make_run, path) == f"{path}: cannot write there (Not a directory)"
+
+
+def changed(content, case):
+    """Text of a config.json with one fault."""
+    config, features = content["config"], content["features"]
+    return {
+        "not json": "{",
+        "a list": "[]",
+        "not text": b"\xff\xfe".decode("latin-1"),
+        "no config": json.dumps({"features": features}),
+        "an option less": json.dumps(
+            {"config": {k: v for k, v in config.items() if k != "tau"}, "features": features}
+        ),
+        "an option more": json.dumps({"config": config | {"x": 1}, "features": features}),
+        "out of range": json.dumps({"config": config | {"tau": -1}, "features": features}),
+        "another type": json.dumps({"config": config | {"batch": "b"}, "features": features}),
+        "no digest": json.dumps({"config": config, "features": {"path": "a"}}),
+        "config a list": json.dumps({"config": [], "features": features}),
+    }[case]
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["not json", "a list", "not text", "no config", "an option less", "an option more"]
+    + ["out of range", "another type", "no digest", "config a list"],
+)
+def test_a_damaged_configuration_is_refused(tmp_path, case):
+    run = make_run(tmp_path)
+    path = run.folder / CONFIG
+    path.write_bytes(changed(json.loads(path.read_text()), case).encode("latin-1"))
+    line = refusal(open_run, tmp_path)
+    assert line.startswith(f"{path}: expected the configuration of a run ("), line
+
+
+def test_a_folder_without_configuration_is_no_run(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        assert refusal(open_run, folder) == (
+            f"{folder / CONFIG}: not found; expected the folder of a run"
+        )
+
+
+# ---- The evaluations
+
+
+def rows_of(*epochs):
+    return [{"epoch": epoch, "recall": {"1": 0.5}} for epoch in epochs]
+
+
+@pytest.mark.parametrize(
+    ("eval_every", "epochs", "expected"),
+    [(1, 3, [0, 1, 2, 3]), (2, 5, [0, 2, 4, 5]), (10, 3, [0, 3]), (2, 0, [0])],
+)
+def test_the_first_and_the_last_epoch_are_evaluated(tmp_path, eval_every, epochs, expected):
+    run = Run(tmp_path, Config(eval_every=eval_every, epochs=epochs), "")
+    assert [epoch for epoch in range(epochs + 1) if run.evaluates(epoch)] == expected
+
+
+def test_evaluations_after_the_last_checkpoint_are_made_again(tmp_path):
+    run = Run(tmp_path, Config(eval_every=2, epochs=5), "")
+    run.write_metrics(rows_of(0, 2, 4))
+    assert run.metrics(4) == rows_of(0, 2, 4)
+    assert run.metrics(3) == run.metrics(2) == rows_of(0, 2)
+    assert run.metrics(0) == []
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "{\n", '{"epoch": 0}\n', "[1]\n", '{"x": 0}\n', "\xff\n"]
+)
+def test_damaged_evaluations_are_refused(tmp_path, text):
+    run = Run(tmp_path, Config(eval_every=2, epochs=5), "")
+    if text is not None:
+        (tmp_path / METRICS).write_bytes(text.encode("latin-1"))
+    line = refusal(run.metrics, 3)
+    assert line.startswith(f"{tmp_path / METRICS}: expected evaluations of epochs [0, 2] (")
+    assert (tmp_path / CHECKPOINT).exists() is False
