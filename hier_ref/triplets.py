@@ -52,7 +52,7 @@ class Draws:
             if gumbel is None:
                 noise = [stream.standard_exponential((len(rows), n), dtype) for stream in streams]
             else:
-                noise = [np.exp(-g[start : start + block]).astype(dtype) for g in gumbel]
+                noise = [np.exp(-g[start : start + block].astype(dtype)) for g in gumbel]
             # float32 noise can be exactly 0, whose weight 1/0 is no number. The floor (K22) is
             # never met otherwise, and the square of a sum of weights stays finite.
             pair, triple = (np.maximum(e, np.finfo(dtype).tiny ** 0.4) for e in noise)

@@ -1,0 +1,158 @@
+"""The ball as the authors' code computes it: the same formulas with its constants in them.
+
+Each constant is a field of `Convention`; with all of them at their exact values these functions
+equal those of `poincare` and `pairwise` up to rounding. Reached through `Convention.ball()`;
+nothing exact imports this file. Measured and derived in docs/10-conventions.md.
+"""
+
+from types import SimpleNamespace
+
+import autograd.numpy as np
+from autograd.extend import defvjp, primitive
+from numpy import ndarray
+
+from hier_ref.convention import Convention
+from hier_ref.pairwise import pairwise_sq, pairwise_sq_vjp
+from hier_ref.poincare import gap, gap_vjp
+
+
+def ball(k: Convention) -> SimpleNamespace:
+    """Return the four functions of the HIER loss with the constants of one convention."""
+    return SimpleNamespace(
+        to_ball=lambda u, c, r: to_ball(u, c, r, k),
+        to_ball_vjp=lambda g, u, c, r: to_ball_vjp(g, u, c, r, k),
+        pairwise_distance=lambda x, y, c: pairwise_distance(x, y, c, k),
+        pairwise_distance_vjp=lambda g, x, y, c: pairwise_distance_vjp(g, x, y, c, k),
+    )
+
+
+def curvature(c: float, k: Convention) -> float:
+    """Return c as the released code holds it, a tensor of torch's default dtype."""
+    return float(np.float32(c)) if k.curvature_dtype == "float32" else float(c)
+
+
+@primitive
+def norm(x: ndarray) -> ndarray:
+    """Return |x| with a kept axis, (..., D) -> (..., 1); its gradient at 0 is 0."""
+    return np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
+
+
+def _direction(x: ndarray, n: ndarray) -> ndarray:
+    return x / np.where(n == 0, 1.0, n)
+
+
+defvjp(norm, lambda n, x: lambda g: g * _direction(x, n))
+
+
+def _along(g: ndarray, x: ndarray) -> ndarray:
+    """Component of g along x, times the direction of x."""
+    e = _direction(x, norm(x))
+    return np.sum(g * e, axis=-1, keepdims=True) * e
+
+
+def clip_norm(u: ndarray, r: float, k: Convention) -> ndarray:
+    """Return u min(1, r/(|u| + clip_eps)): (..., D) -> (..., D). (C1)."""
+    return np.minimum(1.0, r / (norm(u) + k.clip_eps)) * u
+
+
+def clip_norm_vjp(g: ndarray, u: ndarray, r: float, k: Convention) -> ndarray:
+    """Gradient of `clip_norm`: (..., D). (C1')."""
+    n = norm(u)
+    m = n + k.clip_eps
+    return np.where(m > r, r / m * (g - n / m * _along(g, u)), g)
+
+
+def expmap0(u: ndarray, c: float, k: Convention) -> ndarray:
+    """Return tanh(ζ)/ζ u, ζ = √c max(|u|, min_norm), tanh's argument cut: (..., D). (C2)."""
+    zeta = np.sqrt(curvature(c, k)) * np.maximum(norm(u), _tiny(k.min_norm))
+    return np.tanh(np.minimum(zeta, k.tanh_limit)) / zeta * u
+
+
+def expmap0_vjp(g: ndarray, u: ndarray, c: float, k: Convention) -> ndarray:
+    """Gradient of `expmap0`: (..., D); the cuts pass none. (C2')."""
+    n = norm(u)
+    zeta = np.sqrt(curvature(c, k)) * np.maximum(n, _tiny(k.min_norm))
+    t = np.tanh(np.minimum(zeta, k.tanh_limit)) / zeta
+    slope = np.where(zeta < k.tanh_limit, 1 - (t * zeta) ** 2, 0.0)
+    return t * g + np.where(n > k.min_norm, slope - t, 0.0) * _along(g, u)
+
+
+def _tiny(least: float) -> float:
+    """Keep 0/0 away where there is no least norm: any number below all norms does."""
+    return max(least, 1e-300)
+
+
+def project(x: ndarray, c: float, k: Convention) -> ndarray:
+    """Return x, or x on the largest allowed radius if it lies beyond: (..., D). (C3)."""
+    n = np.maximum(norm(x), _tiny(k.min_norm))
+    largest = _largest_radius(c, k)
+    return np.where(n > largest, x / n * largest, x)
+
+
+def project_vjp(g: ndarray, x: ndarray, c: float, k: Convention) -> ndarray:
+    """Gradient of `project`: (..., D). (C3')."""
+    n = np.maximum(norm(x), _tiny(k.min_norm))
+    largest = _largest_radius(c, k)
+    return np.where(n > largest, largest / n * (g - _along(g, x)), g)
+
+
+def _largest_radius(c: float, k: Convention) -> float:
+    return (1 - k.ball_margin) / np.sqrt(curvature(c, k))
+
+
+def to_ball(u: ndarray, c: float, r: float, k: Convention) -> ndarray:
+    """Return project(expmap0(clip_norm(u))): (..., D) -> (..., D)."""
+    return project(expmap0(clip_norm(u, r, k), c, k), c, k).astype(u.dtype)
+
+
+def to_ball_vjp(g: ndarray, u: ndarray, c: float, r: float, k: Convention) -> ndarray:
+    """Gradient of `to_ball`: (..., D), the three in reverse."""
+    clipped = clip_norm(u, r, k)
+    g = project_vjp(g, expmap0(clipped, c, k), c, k)
+    return clip_norm_vjp(expmap0_vjp(g, clipped, c, k), u, r, k).astype(u.dtype)
+
+
+@primitive
+def artanh(s: ndarray, margin: float) -> ndarray:
+    """Return artanh of s cut at 1 - margin, any shape; its slope is that at the cut. (C5)."""
+    return np.arctanh(np.clip(s, margin - 1, 1 - margin))
+
+
+def artanh_vjp(g: ndarray, s: ndarray, margin: float) -> ndarray:
+    """Gradient of `artanh`, any shape: the cut does not stop it. (C5')."""
+    return g / (1 - np.clip(s, margin - 1, 1 - margin) ** 2)
+
+
+defvjp(artanh, lambda ans, s, margin: lambda g: artanh_vjp(g, s, margin), argnums=(0,))
+
+
+def pairwise_distance(x: ndarray, y: ndarray, c: float, k: Convention) -> ndarray:
+    """Return (2/√c) artanh(s), s = √c √(q D)/(D + eps), D = a b + c q: (M, N). (C4).
+
+    (M, D), (N, D) points of the ball. s is √c |(-x) ⊕ y| with eps = mobius_denominator_eps in
+    the denominator of ⊕. 0 for equal points, gradient 0.
+    """
+    c, q = curvature(c, k), pairwise_sq(x, y)
+    D = gap(x, c)[:, None] * gap(y, c) + c * q
+    same = q == 0
+    n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))
+    s = np.sqrt(c) * n * np.sqrt(D) / (D + k.mobius_denominator_eps)
+    return (2 / np.sqrt(c) * artanh(s, k.artanh_margin)).astype(x.dtype)
+
+
+def pairwise_distance_vjp(
+    g: ndarray, x: ndarray, y: ndarray, c: float, k: Convention
+) -> tuple[ndarray, ndarray]:
+    """Gradient of `pairwise_distance`: (M, D), (N, D); add both where y is x. (C4')."""
+    c, q = curvature(c, k), pairwise_sq(x, y)
+    a, b = gap(x, c), gap(y, c)
+    D = a[:, None] * b + c * q
+    n = np.sqrt(q)
+    s = np.sqrt(c) * n * np.sqrt(D) / (D + k.mobius_denominator_eps)
+    g_s = 2 / np.sqrt(c) * artanh_vjp(g, s, k.artanh_margin)
+    g_D = g_s * s * (1 / (2 * D) - 1 / (D + k.mobius_denominator_eps))
+    g_q = np.where(q == 0, 0.0, g_s * s / (2 * np.where(q == 0, 1.0, q))) + c * g_D
+    grad_x, grad_y = pairwise_sq_vjp(g_q, x, y)
+    grad_x = grad_x + gap_vjp(g_D @ b, x, c)
+    grad_y = grad_y + gap_vjp(a @ g_D, y, c)
+    return grad_x.astype(x.dtype), grad_y.astype(x.dtype)
