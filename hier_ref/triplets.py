@@ -102,27 +102,40 @@ def mutual_neighbours(
     return near & near.T & ~np.eye(len(d), dtype=bool)
 
 
+def drawable(mutual: NDArray, convention: Convention = EXACT) -> tuple[NDArray, NDArray]:
+    """Mark who can be drawn for each anchor: (positives, negatives). (T3).
+
+    mutual (N, N) boolean -> (N, N), (N, N) boolean; the rows of anchors with fewer than
+    `min_reciprocal` positives, or without a positive or a negative, are empty (K21).
+    """
+    negatives = ~mutual
+    if not convention.negative_may_be_anchor:
+        negatives = negatives & ~np.eye(len(mutual), dtype=bool)
+    enough = mutual.sum(1) >= max(1, convention.min_reciprocal)
+    used = (enough & negatives.any(1))[:, None]
+    return mutual & used, negatives & used
+
+
 def sample_triplets(
     rng: Generator, mutual: NDArray, per_anchor: int, convention: Convention = EXACT
 ) -> NDArray:
     """Draw `per_anchor` triplets for every anchor that has a positive and a negative. (T3).
 
     mutual (N, N) boolean -> (T, 3) integers (i, j, k), grouped by anchor i. j is uniform over
-    the mutual neighbours of i and k over all the others, both with replacement. Anchors with
-    fewer than `min_reciprocal` mutual neighbours or nothing to draw k from are left out (K21).
+    the mutual neighbours of i and k over all the others, both with replacement. Anchors without
+    either give none (K21).
     """
-    n = len(mutual)
-    n_positive = mutual.sum(1)
-    n_negative = n - n_positive - (not convention.negative_may_be_anchor)
-    anchors = np.flatnonzero((n_positive >= max(1, convention.min_reciprocal)) & (n_negative > 0))
-    # Each row lists its positives, then its negatives, then the anchor if it may not be drawn.
-    rank = 1 - mutual.astype(int)
-    np.fill_diagonal(rank, 1 if convention.negative_may_be_anchor else 2)
-    order = np.argsort(rank[anchors], axis=1, kind="stable")
-    shape, p, q = (len(anchors), per_anchor), n_positive[anchors, None], n_negative[anchors, None]
-    j = np.take_along_axis(order, rng.integers(0, p, shape), 1)
-    k = np.take_along_axis(order, p + rng.integers(0, q, shape), 1)
-    return np.stack([np.repeat(anchors, per_anchor), j.ravel(), k.ravel()], axis=1)
+    positives, negatives = drawable(mutual, convention)
+    anchors = np.flatnonzero(positives.any(1))
+    columns = [_draw(rng, marked[anchors], per_anchor) for marked in (positives, negatives)]
+    return np.stack([np.repeat(anchors, per_anchor), *columns], axis=1)
+
+
+def _draw(rng: Generator, marked: NDArray, size: int) -> NDArray:
+    """Draw `size` marked columns of every row, with replacement: (A, N) -> (A * size,)."""
+    first_marked = np.argsort(~marked, axis=1, kind="stable")
+    place = rng.integers(0, marked.sum(1)[:, None], (len(marked), size))
+    return np.take_along_axis(first_marked, place, 1).ravel()
 
 
 def sample_draws(
