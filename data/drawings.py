@@ -9,6 +9,16 @@ from fetch import DRAWINGS, read_json
 # set draws alike.
 LEFT_OUT = ("component", "symbols", "flags")
 
+# Found by eye: the name is the emoji's, the picture is not.
+HOMONYMS = {
+    "fxemoji": {
+        *("cat", "dog", "mouse", "pig", "tiger", "kiss", "sunglasses"),  # faces, not the whole
+        *("keyboard", "window"),  # of a piano; of a program
+        "tram car",  # its colours were lost: black boxes
+    },
+    "streamline-emojis": {"turkey"},  # the country's flag
+}
+
 
 @dataclass(frozen=True)
 class Emoji:
@@ -28,12 +38,17 @@ class Drawing:
     set_name: str
     svg: str
 
+    def is_homonym(self) -> bool:
+        """Tell whether the picture shows something else of the same name."""
+        return self.emoji.label in HOMONYMS.get(self.set_name, ())
+
 
 def emojis() -> list[Emoji]:
     """Return the emoji in the order of the taxonomy; skin tones are nested in them, so left out."""
     names = read_json("emojibase-data", "en/messages.json")
     group, subgroup = (
-        {entry["order"]: entry["key"] for entry in names[level]} for level in ("groups", "subgroups")
+        {entry["order"]: entry["key"] for entry in names[level]}
+        for level in ("groups", "subgroups")
     )
     entries = [e for e in read_json("emojibase-data", "en/data.json") if "group" in e]
     return [
@@ -59,7 +74,9 @@ def as_svg(icons: dict, name: str) -> str:
     icon = icons["icons"][name]
     width, height = (icon.get(side, icons[side]) for side in ("width", "height"))
     head = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return f'<svg {head} width="224" height="224" viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
+    return (
+        f'<svg {head} width="224" height="224" viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
+    )
 
 
 def drawings_of(package: str) -> list[Drawing]:
@@ -71,9 +88,7 @@ def drawings_of(package: str) -> list[Drawing]:
     icons = read_json(package, "icons.json")
     codes = {bare_code(code): name for code, name in read_json(package, "chars.json").items()}
     labels = {bare_label(name): name for name in icons["icons"]}
-    named = (
-        (e, codes.get(bare_code(e.code)) or labels.get(bare_label(e.label))) for e in emojis()
-    )
+    named = ((e, codes.get(bare_code(e.code)) or labels.get(bare_label(e.label))) for e in emojis())
     return [Drawing(e, icons["prefix"], as_svg(icons, name)) for e, name in named if name]
 
 
