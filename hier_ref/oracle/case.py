@@ -1,13 +1,13 @@
 """Case: one question to an implementation; `reference`: the answer, stage by stage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.convention import EXACT, Convention
 from hier_ref.hier import hier_stages
-from hier_ref.triplets import Draws
+from hier_ref.triplets import Draws, drawable, mutual_neighbours
 
 Noise = tuple[NDArray, NDArray]
 
@@ -32,10 +32,12 @@ class Case:
     clip_radius: float = 2.3
     tau: float = 0.1
     margin: float = 0.1
+    neighbours: int = 0
     id: str = ""
     reason: str = ""
     flags: tuple[str, ...] = ()
     margins: tuple[tuple[str, float], ...] = ()
+    swaps: tuple[tuple[int, ...], ...] = ()
 
     @property
     def draws(self) -> Draws:
@@ -49,12 +51,22 @@ class Case:
         names = ("c", "clip_radius", "tau", "margin")
         return {name: float(getattr(self, name)) for name in names}
 
+    def astype(self, dtype) -> "Case":
+        """Return the case with its float arrays in another dtype, as fresh copies."""
+        noise = {
+            name: tuple(np.array(g, dtype=dtype) for g in getattr(self, name))
+            for name in ("gumbel_data", "gumbel_proxy")
+        }
+        x, proxies = np.array(self.x, dtype=dtype), np.array(self.proxies, dtype=dtype)
+        return replace(self, x=x, proxies=proxies, **noise)
+
 
 def reference(case: Case, convention: Convention = EXACT, dtype=None) -> dict[str, NDArray]:
     """Return every stage of the loss of one case, forwards and backwards, by name.
 
     Computed in `dtype` (float32 or float64; default: the dtype of case.x). The names are those
-    of `hier_ref.hier.hier_stages`. Raises ValueError for inputs that do not fit.
+    of `hier_ref.hier.hier_stages`, and where the case asks for the mining positives_s and
+    negatives_s (N, N) boolean. Raises ValueError for inputs that do not fit.
     """
     dtype = np.dtype(dtype or np.result_type(case.x, np.float32))
     if dtype not in (np.float32, np.float64):
@@ -62,4 +74,48 @@ def reference(case: Case, convention: Convention = EXACT, dtype=None) -> dict[st
     x, proxies = (np.asarray(a, dtype=dtype) for a in (case.x, case.proxies))
     if np.shape(case.labels) != x.shape[:1]:
         raise ValueError(f"labels of shape {np.shape(case.labels)}: expected ({len(x)},)")
-    return hier_stages(x, proxies, case.draws, convention, **case.parameters)
+    stages = hier_stages(x, proxies, case.draws, convention, **case.parameters)
+    if case.neighbours:
+        for level, d in (("data", stages["d_zz"]), ("proxy", stages["d_ll"])):
+            marks = mining(d, level, case, convention)
+            stages[f"positives_{level}"], stages[f"negatives_{level}"] = marks
+    return stages
+
+
+def mining(d: NDArray, level: str, case: Case, convention: Convention) -> tuple[NDArray, NDArray]:
+    """Mark who may be drawn at one level from its distances d (N, N): positives, negatives."""
+    labels = case.labels if level == "data" else None
+    return drawable(mutual_neighbours(d, case.neighbours, labels, convention), convention)
+
+
+def answers(case: Case, convention: Convention = EXACT) -> list[dict[str, NDArray]]:
+    """Return all right answers in float64: one, or one for each order in `case.swaps`."""
+    case = case.astype(np.float64)
+    swapped = [_unswap(reference(_swap(case, s), convention), np.array(s)) for s in case.swaps]
+    return [reference(case, convention), *swapped]
+
+
+def _swap(case: Case, order: tuple[int, ...]) -> Case:
+    order = np.array(order)
+    return replace(
+        case,
+        proxies=case.proxies[order],
+        triplets_proxy=np.argsort(order)[case.triplets_proxy],
+        gumbel_data=tuple(g[:, order] for g in case.gumbel_data),
+        gumbel_proxy=tuple(g[:, order] for g in case.gumbel_proxy),
+    )
+
+
+def _unswap(stages: dict[str, NDArray], order: NDArray) -> dict[str, NDArray]:
+    """Name the proxies of an answer as they were before `_swap`."""
+    back = np.argsort(order)
+    for name, value in stages.items():
+        if name.startswith("lca_") or name == "triplets_proxy":
+            stages[name] = order[value]
+        elif name in ("l", "grad_l", "grad_proxies"):
+            stages[name] = value[back]
+        elif name in ("d_zl", "grad_d_zl"):
+            stages[name] = value[:, back]
+        elif name in ("d_ll", "grad_d_ll", "positives_proxy", "negatives_proxy"):
+            stages[name] = value[back][:, back]
+    return stages

@@ -1,0 +1,137 @@
+"""The stages of the loss as a graph: what each is computed from, and how far off a value is."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hier_ref.convention import Convention
+from hier_ref.hier import ball_points, ball_points_vjp
+from hier_ref.levels import Rule, level_stages
+from hier_ref.oracle.case import Case, mining
+from hier_ref.triplets import LEVELS
+
+PAIRS = {"data": "d_zl", "proxy": "d_ll"}
+CHOSEN = {s: (f"lca_pair_{s}", f"lca_triple_{s}") for s in LEVELS}
+
+# Stage -> the stages it is computed from, in the order in which they are judged.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "z": (),
+    "l": (),
+    "d_zz": ("z",),
+    "d_zl": ("z", "l"),
+    "d_ll": ("l",),
+    "positives_data": ("d_zz",),
+    "negatives_data": ("d_zz",),
+    "positives_proxy": ("d_ll",),
+    "negatives_proxy": ("d_ll",),
+    **{name: (PAIRS[s],) for s in LEVELS for name in CHOSEN[s]},
+    **{f"hinge_{s}": (PAIRS[s], *CHOSEN[s]) for s in LEVELS},
+    **{f"loss_{s}": (f"hinge_{s}", *CHOSEN[s]) for s in LEVELS},
+    "loss": ("loss_data", "loss_proxy"),
+    "grad_d_zl": ("d_zl",),
+    "grad_d_ll": ("d_ll",),
+    "grad_z": ("grad_d_zl", "z", "l"),
+    "grad_l": ("grad_d_zl", "grad_d_ll", "z", "l"),
+    "grad_x": ("grad_z",),
+    "grad_proxies": ("grad_l",),
+}
+INTEGER = {name for name in NEEDS if name.startswith(("lca_", "positives_", "negatives_"))}
+REQUIRED = ("loss",)
+
+
+class Graph:
+    """The stages of one case where some values are given and all others follow from them."""
+
+    def __init__(self, case: Case, convention: Convention, given: Mapping[str, NDArray]):
+        """Take a float64 case and the values that are given."""
+        self.case, self.convention, self.given = case, convention, given
+        self.rule = Rule(case.tau, case.margin, convention)
+        self.known: dict[str, NDArray] = {}
+
+    def value(self, stage: str) -> NDArray:
+        """Return the given value of a stage, or else what follows."""
+        return self.given[stage] if stage in self.given else self.follows(stage)
+
+    def follows(self, stage: str) -> NDArray:
+        """Return what the reference makes of a stage from the stages that it needs."""
+        if stage not in self.known:
+            self.known[stage] = self._compute(stage, *map(self.value, NEEDS[stage]))
+        return self.known[stage]
+
+    def _compute(self, stage: str, *needs: NDArray) -> NDArray:
+        case, c, convention = self.case, self.case.c, self.convention
+        ball, level = convention.ball(), stage.rpartition("_")[2]
+        if stage in ("z", "l"):
+            tangent = case.x if stage == "z" else case.proxies
+            return ball_points(tangent, c, case.clip_radius, convention)
+        if stage.startswith("d_"):
+            return ball.pairwise_distance(needs[0], needs[-1], c)
+        if stage.startswith(("positives", "negatives")):
+            return mining(needs[0], level, case, convention)[stage.startswith("negatives")]
+        if stage.startswith("lca"):
+            return self._level(needs[0], level)[stage.rpartition("_")[0]]
+        if stage.startswith("hinge"):
+            return hinge_of(case, level, *needs, convention)
+        if stage == "loss":
+            return needs[0] + needs[1]
+        if stage.startswith("loss"):
+            apart = convention.mean_over == "apart"
+            divisor = np.sum(needs[1] != needs[2]) if apart else len(needs[0])
+            return np.sum(needs[0]) / max(1, divisor)
+        if stage.startswith("grad_d"):
+            return self._level(needs[0], "data" if stage == "grad_d_zl" else "proxy")["grad_d"]
+        if stage == "grad_z":
+            return ball.pairwise_distance_vjp(*needs, c)[0]
+        if stage == "grad_l":
+            grad_zl, grad_ll, z, l = needs
+            among = sum(ball.pairwise_distance_vjp(grad_ll, l, l, c))
+            return ball.pairwise_distance_vjp(grad_zl, z, l, c)[1] + among
+        tangent = case.x if stage == "grad_x" else case.proxies
+        return ball_points_vjp(needs[0], tangent, c, case.clip_radius, convention)
+
+    def _level(self, d: NDArray, level: str) -> dict[str, NDArray]:
+        key = f"level {level}"
+        if key not in self.known:
+            self.known[key] = level_stages(d, self.case.draws, level, self.rule)
+        return self.known[key]
+
+
+def hinge_of(
+    case: Case,
+    level: str,
+    d: NDArray,
+    lca_pair: NDArray,
+    lca_triple: NDArray,
+    convention: Convention,
+) -> NDArray:
+    """Sum of the three hinges of each triplet (T,), given d (N, P) and the ancestors (T,)."""
+    members = case.draws.level(level)[0].T
+    gain = [d[a, lca_pair] - d[a, lca_triple] for a in members]
+    inside = np.array([gain[0] + case.margin, gain[1] + case.margin, case.margin - gain[2]])
+    counts = (lca_pair != lca_triple) | (not convention.same_lca_mask)
+    return np.maximum(inside, 0).sum(0) * counts
+
+
+def error(stage: str, got: NDArray, want: NDArray) -> float:
+    """Return how far a value is off; inf where shapes differ or a number is not finite.
+
+    Integer and boolean stages: how many entries differ. Others: the largest difference in a row
+    over the largest entry of that row, rows counting at least a millionth of the whole array.
+    """
+    got, want = np.asarray(got), np.asarray(want)
+    if got.shape != want.shape:
+        return np.inf
+    if stage in INTEGER:
+        return float(np.sum(got != want))
+    if not np.isfinite(got).all():
+        return np.inf
+    if not got.size:
+        return 0.0
+    rows = (-1, got.shape[-1]) if got.ndim == 2 else (1, -1)
+    off = np.abs(got.astype(np.float64) - want).reshape(rows).max(1)
+    size = np.abs(want).reshape(rows).max(1)
+    size = np.maximum(size, 1e-6 * size.max())
+    return float(
+        np.max(np.where(off == 0, 0.0, off / np.where(size == 0, np.finfo(float).tiny, size)))
+    )
