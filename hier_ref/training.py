@@ -57,7 +57,7 @@ def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config:
 def batch_gradient(
     params: Params, f: NDArray, labels: NDArray, rng: np.random.Generator, config: Config
 ) -> tuple[dict[str, float], Params]:
-    """Losses of one batch and the gradient of their weighted sum, every step by hand. (H8).
+    """Losses of one batch (H8) and the gradient of their weighted sum, every step by hand (H8').
 
     f (B, F) features, labels (B,) in 0..C-1 -> ({"metric", "hier"}, gradients by name).
     """
