@@ -9,6 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from hier_ref.head import ACTIVATIONS, LINEAR, Layer, mlp
 from hier_ref.losses import LOSSES
 
 SCHEDULES = ("cosine", "step", "constant")
@@ -26,10 +27,14 @@ class Config:
 
     loss: str = option("PA", "metric loss that HIER is added to", choices=tuple(LOSSES))
     hier_weight: float = option(0.5, "weight of the HIER loss; 0 trains without it", least=0)
-    head: str = option("linear", "LayerNorm, then this", choices=("linear",))
+    head: str = option("linear", "LayerNorm, then this", choices=("linear", "mlp"))
+    hidden: int = option(512, "width of the hidden layer of an mlp", least=1)
+    activation: str = option("gelu", "of the hidden layer of an mlp", choices=tuple(ACTIVATIONS))
+    hidden_norm: str = option("none", "after the activation of an mlp", choices=("none", "layer"))
+    head_scale: float = option(1.0, "size of the last weight at the start", least=0)
     embedding: int = option(128, "dimension of the embedding", least=1)
     proxies: int = option(512, "number of hierarchical proxies", least=1)
-    c: float = option(0.1, "the ball has curvature -c and radius 1/sqrt(c)", least=POSITIVE)
+    c: float = option(0.1, "curvature -c of the ball; 0 is the sphere instead", least=0)
     clip: float = option(2.3, "longest tangent vector; longer ones are shortened", least=POSITIVE)
     tau: float = option(0.1, "temperature of the choice of an ancestor", least=POSITIVE)
     margin: float = option(0.1, "margin of the three hinges of a triplet", least=0)
@@ -63,6 +68,11 @@ class Config:
         object.__setattr__(self, "recall_at", tuple(ks))
         for each in fields(self):
             _check(each, getattr(self, each.name))
+        if not self.c and self.hier_weight:
+            raise ValueError(
+                f"c 0 with hier_weight {self.hier_weight:g}: HIER needs a curved ball, "
+                "expected c above 0 or hier_weight 0"
+            )
         # Rounded to dtype, a point with a gap 1 - tanh^2 of some eps could leave the ball.
         reach = np.sqrt(self.c) * self.clip
         longest = np.arccosh(1 / np.sqrt(8 * np.finfo(self.dtype).eps))
@@ -71,6 +81,16 @@ class Config:
                 f"c {self.c} with clip {self.clip}: found sqrt(c) clip = {reach:.3g}, expected at "
                 f"most {longest:.3g}, where {self.dtype} still tells points from the boundary"
             )
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the head."""
+        return LINEAR if self.head == "linear" else mlp(self.activation, self.hidden_norm != "none")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many numbers each linear layer of the head puts out."""
+        return (self.embedding,) if self.head == "linear" else (self.hidden, self.embedding)
 
     @property
     def geometry(self) -> dict:

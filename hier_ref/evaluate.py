@@ -135,7 +135,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _check_width(features: Features, params: dict[str, NDArray], folder: Path) -> None:
-    expected, found = params["head.weight"].shape[1], features.features.shape[1]
+    first = "head.hidden_weight" if "head.hidden_weight" in params else "head.weight"
+    expected, found = params[first].shape[1], features.features.shape[1]
     if found != expected:
         raise ValueError(
             f"{features.source}: found {found} columns, the head of {folder} takes {expected}"

@@ -1,30 +1,21 @@
-"""The head: LayerNorm, then a linear layer, from backbone features to tangent vectors.
+"""The head: from backbone features to tangent vectors, by LayerNorm and a linear layer or an MLP.
 
-Each operation is directly followed by its gradient; derived in docs/6-training.md.
+A head is a row of layers. Each operation is directly followed by its gradient; derived in
+docs/6-training.md.
 """
 
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
 import autograd.numpy as np
+from autograd.scipy.special import erfc
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
 Params = dict[str, NDArray]
-
-
-def init_head(
-    rng: Generator, n_features: int, dim: int, scale: float = 1.0, dtype: DTypeLike = np.float64
-) -> Params:
-    """Draw the weights of a new head: orthonormal rows times `scale`, and a zero bias. (N3).
-
-    weight (dim, F), bias (dim,). With dim > F the columns are orthonormal instead. The draw is
-    uniform over such matrices. Raises ValueError for a size below 1. Source: the HIER authors'
-    released code starts so; the draw is derived in docs/6-training.md.
-    """
-    if min(n_features, dim) < 1:
-        raise ValueError(f"head from {n_features} to {dim} numbers: expected at least 1 of each")
-    q, r = np.linalg.qr(rng.standard_normal((max(n_features, dim), min(n_features, dim))))
-    q = q * np.sign(np.diag(r))  # without it QR's own sign rule would skew the draw
-    weight = q if dim > n_features else q.T
-    return {"weight": (scale * weight).astype(dtype), "bias": np.zeros(dim, dtype)}
+ROOT_HALF = 0.5**0.5
+PEAK = (0.5 / math.pi) ** 0.5  # density of a normal number at 0
 
 
 def _centred(f: NDArray) -> NDArray:
@@ -78,18 +69,111 @@ def linear_vjp(
     return g @ weight, g.T @ f, np.sum(g, axis=0)
 
 
-def head_forward(f: NDArray, params: Params) -> NDArray:
-    """Map features to tangent vectors: `linear` of `layer_norm`. (N4).
+def gelu(x: NDArray) -> NDArray:
+    """Multiply each number by the chance that a normal one is below it: x Φ(x). (N5).
 
-    (B, F) -> (B, D). Source: the HIER authors' released code.
+    (...) -> (...); in its erf form, not an approximation by tanh, and by erfc, which keeps the
+    digits of Φ below 0. Source: Hendrycks and Gimpel 2016, section 2.
     """
-    return linear(layer_norm(f), params["weight"], params["bias"])
+    return 0.5 * x * erfc(-ROOT_HALF * x)
 
 
-def head_vjp(g: NDArray, f: NDArray, params: Params) -> Params:
+def gelu_vjp(g: NDArray, x: NDArray) -> NDArray:
+    """Gradient of `gelu`: g (Φ(x) + x φ(x)). (N5').
+
+    (...), (...) -> (...). Derived in docs/6-training.md.
+    """
+    return g * (0.5 * erfc(-ROOT_HALF * x) + PEAK * x * np.exp(-0.5 * x**2))
+
+
+def relu(x: NDArray) -> NDArray:
+    """Replace negative numbers by 0. (N6).
+
+    (...) -> (...). NaN stays NaN.
+    """
+    return x * (x > 0)
+
+
+def relu_vjp(g: NDArray, x: NDArray) -> NDArray:
+    """Gradient of `relu`. (N6').
+
+    (...), (...) -> (...); 0 at exactly 0 (K44).
+    """
+    return g * (x > 0)
+
+
+class Layer(NamedTuple):
+    """One operation of a head, its gradient, and the names of its parameters."""
+
+    forward: Callable[..., NDArray]  # (x, *params) -> y
+    vjp: Callable  # (g, x, *params) -> gradient of x, or a tuple that goes on with those of params
+    names: tuple[str, ...] = ()
+
+
+NORM = Layer(layer_norm, layer_norm_vjp)
+HIDDEN = Layer(linear, linear_vjp, ("hidden_weight", "hidden_bias"))
+LAST = Layer(linear, linear_vjp, ("weight", "bias"))
+ACTIVATIONS = {"gelu": Layer(gelu, gelu_vjp), "relu": Layer(relu, relu_vjp)}
+LINEAR = (NORM, LAST)
+
+
+def mlp(activation: str = "gelu", norm: bool = False) -> tuple[Layer, ...]:
+    """Return the layers of a head with one hidden layer, with `norm` normed once more. (N7)."""
+    return (NORM, HIDDEN, ACTIVATIONS[activation], *[NORM] * norm, LAST)
+
+
+def init_head(
+    rng: Generator,
+    n_features: int,
+    *widths: int,
+    scale: float = 1.0,
+    dtype: DTypeLike = np.float64,
+) -> Params:
+    """Draw the weights of a new head: orthonormal rows and zero biases. (N3).
+
+    `widths` are those of the embedding, or of the hidden layer and the embedding. The last weight
+    is multiplied by `scale`. Raises ValueError for a size below 1. Source: the HIER authors'
+    released linear head starts so, with scale 1; derived in docs/6-training.md.
+    """
+    sizes = (n_features, *widths)
+    if min(sizes) < 1:
+        path = " to ".join(map(str, sizes))
+        raise ValueError(f"head from {path} numbers: expected at least 1 of each")
+    params = {}
+    for layer, n_in, n_out in zip((HIDDEN, LAST)[-len(widths) :], sizes, widths, strict=False):
+        size = scale if layer is LAST else 1.0
+        values = size * _orthonormal(rng, n_in, n_out), np.zeros(n_out)
+        params |= zip(layer.names, (value.astype(dtype) for value in values), strict=True)
+    return params
+
+
+def _orthonormal(rng: Generator, n_in: int, n_out: int) -> NDArray:
+    """Draw (n_out, n_in) with orthonormal rows or, if there are more rows, columns."""
+    q, r = np.linalg.qr(rng.standard_normal((max(n_in, n_out), min(n_in, n_out))))
+    q = q * np.sign(np.diag(r))  # without it QR's own sign rule would skew the draw
+    return q if n_out > n_in else q.T
+
+
+def head_forward(f: NDArray, params: Params, layers: tuple[Layer, ...] = LINEAR) -> NDArray:
+    """Map features to tangent vectors, layer by layer. (N4).
+
+    (B, F) -> (B, D). Source: the HIER authors' released code, for the linear head.
+    """
+    for layer in layers:
+        f = layer.forward(f, *(params[name] for name in layer.names))
+    return f
+
+
+def head_vjp(g: NDArray, f: NDArray, params: Params, layers: tuple[Layer, ...] = LINEAR) -> Params:
     """Gradient of `head_forward` with respect to its parameters. (N4').
 
     (B, D), (B, F) -> dict with the keys of `params`. The features are data: no gradient for them.
     """
-    _, weight, bias = linear_vjp(g, layer_norm(f), params["weight"], params["bias"])
-    return {"weight": weight, "bias": bias}
+    inputs, grads = [f], {}
+    for layer in layers[:-1]:
+        inputs.append(head_forward(inputs[-1], params, (layer,)))
+    for layer, x in zip(reversed(layers), reversed(inputs), strict=True):
+        found = layer.vjp(g, x, *(params[name] for name in layer.names))
+        g, *of_params = found if layer.names else (found,)
+        grads |= zip(layer.names, of_params, strict=True)
+    return grads

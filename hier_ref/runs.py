@@ -59,13 +59,24 @@ def read_arrays(path: Path) -> Params:
 def read_head(folder: Path, config: Config) -> Params:
     """Read the weights that a finished run has written; RunError if they are not of `config`."""
     params = read_arrays(folder / HEAD)
-    weight, bias = (params.get(f"head.{name}", np.zeros(0)) for name in ("weight", "bias"))
-    if weight.ndim != 2 or not len(weight) == bias.size == config.embedding:
-        raise RunError(
-            f"{folder / HEAD}: found head.weight {weight.shape} and head.bias {bias.shape}, "
-            f"expected ({config.embedding}, F) and ({config.embedding},)"
-        )
+    names = [f"head.{name}" for layer in config.layers for name in layer.names]
+    sizes = zip(("F", *config.widths), config.widths, strict=False)
+    shapes = [shape for n_in, n_out in sizes for shape in ((n_out, n_in), (n_out,))]
+    expected = dict(zip(names, shapes, strict=True))
+    found = {name: a.shape for name, a in params.items() if name.startswith("head.")}
+    if found.keys() != expected.keys() or not all(_fits(found[n], expected[n]) for n in names):
+        raise RunError(f"{folder / HEAD}: found {_listed(found)}, expected {_listed(expected)}")
     return params
+
+
+def _fits(found: tuple, expected: tuple) -> bool:
+    pairs = zip(found, expected, strict=False)
+    return len(found) == len(expected) and all(size in (n, "F") for n, size in pairs)
+
+
+def _listed(shapes: dict[str, tuple]) -> str:
+    listed = (f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items())
+    return ", ".join(listed) or "no head"
 
 
 def digest(features: Features) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hier_ref.config import Config
 from hier_ref.head import head_forward, head_vjp, init_head
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
-from hier_ref.losses import LOSSES
+from hier_ref.losses import LOSSES, unit, unit_vjp
 from hier_ref.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.sampler import batches_per_epoch, class_batches
@@ -29,7 +29,7 @@ def group(params: Params, prefix: str) -> Params:
 def init_params(config: Config, n_features: int, n_classes: int) -> Params:
     """Draw the parameters of a new run: head.*, loss.* and, unless its weight is 0, proxies."""
     rng = np.random.default_rng([config.seed, 0])
-    head = init_head(rng, n_features, config.embedding)
+    head = init_head(rng, n_features, *config.widths, scale=config.head_scale)
     loss = LOSSES[config.loss].init(rng, n_classes, config.embedding)
     params = {f"head.{name}": p for name, p in head.items()}
     params |= {f"loss.{name}": p for name, p in loss.items()}
@@ -39,16 +39,32 @@ def init_params(config: Config, n_features: int, n_classes: int) -> Params:
     return {name: p.astype(config.dtype) for name, p in params.items()}
 
 
+def points(x: NDArray, config: Config) -> NDArray:
+    """Map tangent vectors to the ball or, with c = 0, to the sphere: x/|x|. (N8).
+
+    (N, D) -> (N, D). On the sphere a zero vector stays 0 (K30).
+    """
+    return ball_points(x, config.c, config.clip) if config.c else unit(x)
+
+
+def points_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
+    """Gradient of `points`. (N8').
+
+    (N, D), (N, D) -> (N, D).
+    """
+    return ball_points_vjp(g, x, config.c, config.clip) if config.c else unit_vjp(g, x)
+
+
 def embed(features: NDArray, params: Params, config: Config) -> NDArray:
-    """Map backbone features (N, F) to points of the ball (N, D)."""
-    x = head_forward(features.astype(config.dtype), group(params, "head."))
-    return ball_points(x, config.c, config.clip)
+    """Map backbone features (N, F) to `points` (N, D)."""
+    x = head_forward(features.astype(config.dtype), group(params, "head."), config.layers)
+    return points(x, config)
 
 
 def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config: Config) -> Draws:
     """Mine the triplets of a batch and draw its noise; no gradient flows through either."""
-    z, l = (ball_points(points, config.c, config.clip) for points in (x, proxies))
-    d_zz, d_ll = (pairwise_distance(points, points, config.c) for points in (z, l))
+    z, l = points(x, config), points(proxies, config)
+    d_zz, d_ll = (pairwise_distance(p, p, config.c) for p in (z, l))
     return sample_draws(
         rng, d_zz, d_ll, labels, neighbours=config.neighbours, per_anchor=config.triplets
     )
@@ -62,18 +78,18 @@ def batch_gradient(
     f (B, F) features, labels (B,) in 0..C-1 -> ({"metric", "hier"}, gradients by name).
     """
     head, loss = group(params, "head."), LOSSES[config.loss]
-    x = head_forward(f, head)
-    z = ball_points(x, config.c, config.clip)
+    x = head_forward(f, head, config.layers)
+    z = points(x, config)
     metric, grad_z, grad_loss = loss.grad(z, labels, group(params, "loss."), config.c)
-    grad_x = ball_points_vjp(grad_z, x, config.c, config.clip)
+    grad_x = points_vjp(grad_z, x, config)
     losses, grads = {"metric": metric}, {f"loss.{name}": g for name, g in grad_loss.items()}
     if config.hier_weight:
         draws = draw(rng, x, params["proxies"], labels, config)
         hier, grad_x_hier, grad_proxies = hier_grad(x, params["proxies"], draws, **config.geometry)
         grad_x = grad_x + config.hier_weight * grad_x_hier
         losses["hier"], grads["proxies"] = float(hier), config.hier_weight * grad_proxies
-    grads |= {f"head.{name}": g for name, g in head_vjp(grad_x, f, head).items()}
-    return losses, grads
+    grad_head = head_vjp(grad_x, f, head, config.layers)
+    return losses, grads | {f"head.{name}": g for name, g in grad_head.items()}
 
 
 def batch_autograd(
@@ -83,12 +99,12 @@ def batch_autograd(
     losses: dict[str, float] = {}
     draws = None
     if config.hier_weight:
-        x = head_forward(f, group(params, "head."))
+        x = head_forward(f, group(params, "head."), config.layers)
         draws = draw(rng, x, params["proxies"], labels, config)
 
     def total(params):
-        x = head_forward(f, group(params, "head."))
-        z = ball_points(x, config.c, config.clip)
+        x = head_forward(f, group(params, "head."), config.layers)
+        z = points(x, config)
         metric = LOSSES[config.loss].value(z, labels, group(params, "loss."), config.c)
         losses["metric"] = metric
         if draws is None:

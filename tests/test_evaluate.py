@@ -113,7 +113,7 @@ def test_an_unfinished_run_is_refused(run):
 
 def test_a_head_of_another_run_is_refused(run):
     write_arrays(run / HEAD, {"head.weight": np.ones((3, 12)), "head.bias": np.ones(3)})
-    assert refused("--run", run).endswith("expected (8, F) and (8,)")
+    assert refused("--run", run).endswith("expected head.weight (8, F), head.bias (8)")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 import mpmath
 import numpy as np
 import pytest
-from checks import check_vjp, exact, limit, norm_eps
+from checks import check_vjp, exact, limit, norm_eps, relative
 
 from hier_ref.head import (
+    ACTIVATIONS,
+    gelu,
+    gelu_vjp,
     head_forward,
     head_vjp,
     init_head,
@@ -13,6 +16,9 @@ from hier_ref.head import (
     layer_norm_vjp,
     linear,
     linear_vjp,
+    mlp,
+    relu,
+    relu_vjp,
 )
 
 REGIMES = {  # (offset, spread): rows offset + spread * normal
@@ -199,3 +205,203 @@ def test_head_N4_gradient():
 
     assert head_vjp(np.ones((5, 3)), f, params).keys() == params.keys()
     check_vjp(forward, vjp, params["weight"], params["bias"], rng=rng)
+
+
+# ---- GELU and ReLU
+
+
+def mp_gelu(x):
+    return x * mpmath.ncdf(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 3.0, 100.0])
+def test_gelu_N5_agrees_with_mpmath(size, dtype):
+    x = (size * np.random.default_rng(20).standard_normal((8, 16))).astype(dtype)
+    got = gelu(x)
+    assert got.dtype == dtype
+    for row, want in zip(got, exact(x), strict=True):
+        assert norm_eps(row, [mp_gelu(a) for a in want]) <= limit("loss_eps")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_N5_keeps_its_digits_in_the_lower_tail(dtype):
+    """By 1 + erf nothing would be left; by erfc the argument's rounding counts x^2 times."""
+    for x in np.linspace(-12, -1, 23).astype(dtype):
+        got, want = gelu(np.array([x])), mp_gelu(exact(x))
+        assert norm_eps(got, [want]) <= 4 + float(x) ** 2
+
+
+def test_gelu_N5_by_hand_and_at_its_ends():
+    phi_of_1 = 0.8413447460685429  # from a table of the normal distribution
+    got = gelu(np.array([0.0, 1.0, -1.0, 50.0, -50.0, 1e300]))
+    want = [0, phi_of_1, phi_of_1 - 1, 50, 0, 1e300]
+    assert np.allclose(got, want, rtol=1e-15, atol=0)
+
+
+def test_gelu_N5_of_opposite_numbers_differs_by_the_number():
+    # x Φ(x) - (-x) Φ(-x) = x (Φ(x) + Φ(-x)) = x
+    x = np.linspace(-6, 6, 49)
+    assert np.allclose(gelu(x) - gelu(-x), x, rtol=1e-15, atol=1e-15)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 5.0])
+def test_gelu_N5_gradient(size):
+    rng = np.random.default_rng(21)
+    check_vjp(gelu, gelu_vjp, size * rng.standard_normal((4, 9)), rng=rng, step=1e-3)
+
+
+def test_gelu_N5_gradient_agrees_with_mpmath_and_keeps_dtype():
+    for dtype in (np.float32, np.float64):
+        x = (2 * np.random.default_rng(22).standard_normal(40)).astype(dtype)
+        got = gelu_vjp(np.ones_like(x), x)
+        want = [mpmath.ncdf(a) + a * mpmath.npdf(a) for a in exact(x)]
+        assert got.dtype == dtype
+        assert norm_eps(got, want) <= limit("loss_eps")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_relu_N6_by_hand(dtype):
+    x = np.array([-2, -1e-30, 0, 1e-30, 3], dtype)
+    got = relu(x)
+    assert np.array_equal(got, np.array([0, 0, 0, 1e-30, 3], dtype)) and got.dtype == dtype
+
+
+def test_relu_N6_is_positively_homogeneous_and_keeps_NaN():
+    x = np.random.default_rng(23).standard_normal(50)
+    assert np.array_equal(relu(4 * x), 4 * relu(x))
+    assert np.array_equal(relu(x) - relu(-x), x)
+    assert np.isnan(relu(np.array([np.nan]))).all()
+
+
+def test_relu_N6_gradient():
+    rng = np.random.default_rng(24)
+    x = rng.choice([-1.0, 1.0], (4, 9)) * rng.uniform(0.1, 2, (4, 9))  # away from 0
+    check_vjp(relu, relu_vjp, x, rng=rng)
+
+
+def test_relu_K44_has_slope_0_at_0():
+    x = np.array([0.0, -0.0, 1e-300, -1e-300])
+    assert np.array_equal(relu_vjp(np.full(4, 3.0), x), [0, 0, 3, 0])
+
+
+# ---- The MLP
+
+FORMS = [(name, norm) for name in ACTIVATIONS for norm in (False, True)]
+
+
+def mlp_params(rng, dtype=np.float64):
+    """Weights of 8 -> 6 -> 3 with biases that are not 0."""
+    params = init_head(rng, 8, 6, 3, scale=0.5, dtype=dtype)
+    return {n: (p + 0.3 * rng.standard_normal(p.shape)).astype(dtype) for n, p in params.items()}
+
+
+def test_mlp_N7_by_hand():
+    # [1, 3] is normed to (-n, n), n = 1/sqrt(1 + 1e-5); hidden (2n + 1, -2n, n - 2): one is on
+    n = 1 / np.sqrt(1.00001)
+    params = {
+        "hidden_weight": np.array([[-1.0, 1.0], [1.0, -1.0], [0.0, 1.0]]),
+        "hidden_bias": np.array([1.0, 0.0, -2.0]),
+        "weight": np.array([[3.0, 5.0, 7.0]]),
+        "bias": np.array([0.25]),
+    }
+    got = head_forward(np.array([[1.0, 3.0]]), params, mlp("relu"))
+    assert np.allclose(got, 3 * (2 * n + 1) + 0.25, rtol=1e-15, atol=0)
+    # normed once more, (h, 0, 0) becomes (2, -1, -1)/sqrt(2) but for eps: 3 * 2 - 5 - 7 = -6
+    normed = head_forward(np.array([[1.0, 3.0]]), params, mlp("relu", norm=True))
+    assert np.allclose(normed, -6 / np.sqrt(2) + 0.25, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("norm", [False, True])
+def test_mlp_N7_agrees_with_mpmath(norm, dtype):
+    rng = np.random.default_rng(25)
+    params, f = mlp_params(rng, dtype), rng.standard_normal((4, 8)).astype(dtype)
+    got, p = (
+        head_forward(f, params, mlp("gelu", norm)),
+        {name: exact(value) for name, value in params.items()},
+    )
+    assert got.dtype == dtype
+
+    def mp_linear(x, weight, bias):
+        return [mpmath.fdot(w, x) + b for w, b in zip(weight, bias, strict=True)]
+
+    for row, x in zip(got, exact(f), strict=True):
+        hidden = mp_linear(mp_layer_norm(x), p["hidden_weight"], p["hidden_bias"])
+        bent = [mp_gelu(h) for h in hidden]
+        want = mp_linear(mp_layer_norm(bent) if norm else bent, p["weight"], p["bias"])
+        assert norm_eps(row, want) <= limit("mlp_eps")
+
+
+def test_mlp_N7_with_units_far_above_0_is_linear():
+    rng = np.random.default_rng(26)
+    params, f = mlp_params(rng), rng.standard_normal((5, 8))
+    params["hidden_bias"] += 100.0
+    n = layer_norm(f)
+    weight = params["weight"] @ params["hidden_weight"]
+    bias = params["weight"] @ params["hidden_bias"] + params["bias"]
+    for name in ACTIVATIONS:
+        assert relative(head_forward(f, params, mlp(name)), linear(n, weight, bias)) <= 1e-14
+
+
+@pytest.mark.parametrize("activation, norm", FORMS)
+def test_mlp_N7_gradient(activation, norm):
+    rng = np.random.default_rng(27)
+    params, f, layers = mlp_params(rng), rng.standard_normal((5, 8)), mlp(activation, norm)
+    names = list(params)
+
+    def forward(*values):
+        return head_forward(f, dict(zip(names, values, strict=True)), layers)
+
+    def vjp(g, *values):
+        grads = head_vjp(g, f, dict(zip(names, values, strict=True)), layers)
+        return tuple(grads[name] for name in names)
+
+    assert head_vjp(np.ones((5, 3)), f, params, layers).keys() == params.keys()
+    check_vjp(forward, vjp, *params.values(), rng=rng, step=1e-4)
+
+
+@pytest.mark.parametrize("activation, norm", FORMS)
+def test_mlp_N7_gradient_keeps_float32(activation, norm):
+    rng = np.random.default_rng(28)
+    params, layers = mlp_params(rng, np.float32), mlp(activation, norm)
+    f, g = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 8), (5, 3)))
+    grads = head_vjp(g, f, params, layers)
+    assert {grad.dtype for grad in grads.values()} == {np.dtype(np.float32)}
+    wide = head_vjp(*(a.astype(float) for a in (g, f)), exactly(params), layers)
+    for name, grad in grads.items():
+        assert relative(grad, wide[name]) <= 1e-5
+
+
+def exactly(params):
+    return {name: value.astype(float) for name, value in params.items()}
+
+
+def test_mlp_K44_without_any_unit_on_gives_the_bias_and_no_gradient_below_it():
+    rng = np.random.default_rng(29)
+    params, f = mlp_params(rng), rng.standard_normal((5, 8))
+    params["hidden_bias"] -= 100.0
+    for norm in (False, True):  # all units 0 is a constant row, normed to 0 (K40)
+        assert np.array_equal(head_forward(f, params, mlp("relu", norm)), [params["bias"]] * 5)
+        grads = head_vjp(np.ones((5, 3)), f, params, mlp("relu", norm))
+        assert not any(grads[name].any() for name in grads if name != "bias")
+        assert np.array_equal(grads["bias"], [5.0] * 3)
+
+
+def test_init_head_N3_of_an_mlp_scales_the_last_weight_alone():
+    params = init_head(np.random.default_rng(30), 8, 6, 3, scale=0.1)
+    shapes = {name: value.shape for name, value in params.items()}
+    assert shapes == {
+        "hidden_weight": (6, 8),
+        "hidden_bias": (6,),
+        "weight": (3, 6),
+        "bias": (3,),
+    }
+    for name, size in (("hidden_weight", 1.0), ("weight", 0.01)):
+        gram = params[name] @ params[name].T
+        assert np.allclose(gram, size * np.eye(len(gram)), rtol=0, atol=1e-14)
+
+
+def test_init_head_refuses_a_hidden_layer_of_width_0():
+    with pytest.raises(ValueError, match="from 5 to 0 to 3 numbers"):
+        init_head(np.random.default_rng(0), 5, 0, 3)

@@ -122,7 +122,7 @@ def test_a_missing_head_says_when_it_comes(tmp_path):
 def test_a_head_of_another_configuration_is_refused(tmp_path, params):
     write_arrays(tmp_path / HEAD, params)
     line = refusal(read_head, tmp_path, Config(embedding=4))
-    assert line.endswith("expected (4, F) and (4,)")
+    assert line.endswith("expected head.weight (4, F), head.bias (4)")
     right = {"head.weight": np.ones((4, 3)), "head.bias": np.ones(4)}
     write_arrays(tmp_path / HEAD, right)
     assert read_head(tmp_path, Config(embedding=4)).keys() == right.keys()

@@ -10,7 +10,7 @@ import torch
 from checks import limit, relative
 from pytorch_metric_learning.losses import ProxyAnchorLoss
 
-from hier_ref.head import head_forward, head_vjp, init_head, layer_norm, layer_norm_vjp
+from hier_ref.head import head_forward, head_vjp, init_head, layer_norm, layer_norm_vjp, mlp
 from hier_ref.losses import LOSSES, ProxyAnchor
 from hier_ref.optim import SGD, AdamW, clip_by_norm, clip_by_value, cosine, step_decay, warmup
 
@@ -57,6 +57,32 @@ def test_head_and_its_gradient():
     assert_same(head_forward(f, params), y)
     assert_same(grads["weight"], head[1].weight.grad)
     assert_same(grads["bias"], head[1].bias.grad)
+
+
+ACTIVATIONS = {"gelu": torch.nn.GELU, "relu": torch.nn.ReLU}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("norm", [False, True])
+def test_mlp_and_its_gradient(activation, norm):
+    rng = np.random.default_rng(22)
+    params = {n: p + rng.standard_normal(p.shape) for n, p in init_head(rng, 30, 20, 8).items()}
+    f, g = rng.standard_normal((5, 30)), rng.standard_normal((5, 8))
+    hidden, last = torch.nn.Linear(30, 20), torch.nn.Linear(20, 8)
+    again = [torch.nn.LayerNorm(20, elementwise_affine=False)] if norm else []
+    plain = torch.nn.LayerNorm(30, elementwise_affine=False)
+    head = torch.nn.Sequential(plain, hidden, ACTIVATIONS[activation](), *again, last).double()
+    theirs = {"hidden_weight": hidden.weight, "hidden_bias": hidden.bias}
+    theirs |= {"weight": last.weight, "bias": last.bias}
+    with torch.no_grad():
+        for name, value in params.items():
+            theirs[name].copy_(torch.tensor(value))
+    y = head(torch.tensor(f))
+    y.backward(torch.tensor(g))
+    grads = head_vjp(g, f, params, mlp(activation, norm))
+    assert_same(head_forward(f, params, mlp(activation, norm)), y)
+    for name, value in theirs.items():
+        assert_same(grads[name], value.grad)
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (5, 5)])
