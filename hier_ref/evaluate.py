@@ -50,7 +50,7 @@ def score(
 
 
 def raw(features: NDArray) -> NDArray:
-    """Return features as they are, wide enough to compute with."""
+    """Return features (N, F) as they are, wide enough to compute with."""
     return features.astype(np.float32) if features.dtype == np.float16 else features
 
 

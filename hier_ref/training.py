@@ -62,7 +62,10 @@ def embed(features: NDArray, params: Params, config: Config) -> NDArray:
 
 
 def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config: Config) -> Draws:
-    """Mine the triplets of a batch and draw its noise; no gradient flows through either."""
+    """Mine the triplets of a batch and draw its noise; no gradient flows through either.
+
+    Points x (B, D) and proxies (P, D), labels (B,) -> `Draws`.
+    """
     z, l = points(x, config), points(proxies, config)
     d_zz, d_ll = (pairwise_distance(p, p, config.c) for p in (z, l))
     return sample_draws(
