@@ -72,8 +72,8 @@ def linear_vjp(
 def gelu(x: NDArray) -> NDArray:
     """Multiply each number by the chance that a normal one is below it: x Φ(x). (N5).
 
-    (...) -> (...); in its erf form, not an approximation by tanh, and by erfc, which keeps the
-    digits of Φ below 0. Source: Hendrycks and Gimpel 2016, section 2.
+    x of any shape. In its erf form, not an approximation by tanh, and by erfc, which keeps the digits
+    of Φ below 0. Source: Hendrycks and Gimpel 2016, section 2.
     """
     return 0.5 * x * erfc(-ROOT_HALF * x)
 
@@ -81,7 +81,7 @@ def gelu(x: NDArray) -> NDArray:
 def gelu_vjp(g: NDArray, x: NDArray) -> NDArray:
     """Gradient of `gelu`: g (Φ(x) + x φ(x)). (N5').
 
-    (...), (...) -> (...). Derived in docs/6-training.md.
+    x of any shape. Derived in docs/6-training.md.
     """
     return g * (0.5 * erfc(-ROOT_HALF * x) + PEAK * x * np.exp(-0.5 * x**2))
 
@@ -89,7 +89,7 @@ def gelu_vjp(g: NDArray, x: NDArray) -> NDArray:
 def relu(x: NDArray) -> NDArray:
     """Replace negative numbers by 0. (N6).
 
-    (...) -> (...). NaN stays NaN.
+    x of any shape. NaN stays NaN.
     """
     return x * (x > 0)
 
@@ -97,7 +97,7 @@ def relu(x: NDArray) -> NDArray:
 def relu_vjp(g: NDArray, x: NDArray) -> NDArray:
     """Gradient of `relu`. (N6').
 
-    (...), (...) -> (...); 0 at exactly 0 (K44).
+    x of any shape; 0 at exactly 0 (K44).
     """
     return g * (x > 0)
 
@@ -118,7 +118,10 @@ LINEAR = (NORM, LAST)
 
 
 def mlp(activation: str = "gelu", norm: bool = False) -> tuple[Layer, ...]:
-    """Return the layers of a head with one hidden layer, with `norm` normed once more. (N7)."""
+    """Return the layers of a head with one hidden layer, with `norm` normed once more. (N7).
+
+    Its gradient (N7') is `head_vjp`'s.
+    """
     return (NORM, HIDDEN, ACTIVATIONS[activation], *[NORM] * norm, LAST)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checks import central_difference, limit, relative
+from checks import central_difference, check_vjp, limit, relative
 from synthetic import N_FEATURES, SIZES, clustered
 
 from hier_ref.config import Config
@@ -17,6 +17,8 @@ from hier_ref.training import (
     embed,
     init_params,
     mean_losses,
+    points,
+    points_vjp,
 )
 
 PARTS = ("head.weight", "head.bias", "loss.class_proxies", "proxies")
@@ -116,6 +118,73 @@ def test_batch_H8_metric_loss_sees_the_ball_points():
     own = {"class_proxies": params["loss.class_proxies"]}
     want = LOSSES["PA"].value(z, content["labels"][:24], own, config.c)
     assert relative(losses["metric"], want) == 0
+
+
+MLP = {"head": "mlp", "hidden": 10}
+SPHERE = {"c": 0.0, "hier_weight": 0.0}
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("hidden_norm", ["none", "layer"])
+def test_batch_H8_gradient_of_an_mlp_N7_gradient_is_autograds(activation, hidden_norm):
+    config = small(**MLP, activation=activation, hidden_norm=hidden_norm, head_scale=0.1)
+    (_, grads), (_, other) = (step(by, config) for by in (batch_gradient, batch_autograd))
+    assert set(grads) == {*PARTS, "head.hidden_weight", "head.hidden_bias"}
+    for name, grad in grads.items():
+        assert relative(grad, other[name]) <= limit("autograd"), name
+
+
+# ---- (N8): ball or sphere
+
+
+def test_points_N8_are_directions_on_the_sphere_whatever_the_clip():
+    x = np.array([[3.0, 4.0], [0.0, -1e-9], [1e9, 0.0], [0.0, 0.0]])
+    want = [[0.6, 0.8], [0, -1], [1, 0], [0, 0]]
+    for clip in (1e-3, 2.3):
+        got = points(x, small(**SPHERE, clip=clip))
+        np.testing.assert_allclose(got, want, rtol=1e-15, atol=0)
+
+
+def test_points_N8_of_a_curved_ball_are_its_points():
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    np.testing.assert_array_equal(points(x, small()), ball_points(x, 0.1, 2.3))
+
+
+def test_points_N8_at_a_small_curvature_are_clipped_vectors():
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    want = x * np.minimum(1, 1.5 / norm)
+    assert relative(points(x, small(c=1e-12, clip=1.5)), want) <= 1e-11
+
+
+@pytest.mark.parametrize("options", [SPHERE, {"c": 0.3, "clip": 1.0}], ids=["sphere", "ball"])
+def test_points_N8_gradient(options, rng):
+    config = small(**options)
+    x = rng.standard_normal((6, 4))
+    x *= np.where(np.arange(6) % 2, 0.5, 2)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
+    check_vjp(lambda x: points(x, config), lambda g, x: points_vjp(g, x, config), x, rng=rng)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batch_H8_gradient_on_the_sphere_is_autograds(dtype):
+    config = small(**SPHERE, dtype=dtype)
+    (_, grads), (_, other) = (step(by, config) for by in (batch_gradient, batch_autograd))
+    for name, grad in grads.items():
+        assert grad.dtype == dtype
+        bound = limit("autograd" if dtype == "float64" else "float32_grad")
+        assert relative(grad, other[name]) <= bound, name
+
+
+@pytest.mark.parametrize("options", [SPHERE, MLP], ids=["sphere", "mlp"])
+def test_training_on_the_sphere_and_of_an_mlp_lowers_the_loss(options):
+    one = trainer(**options, epochs=15, lr_head=0.02)
+    curve = [losses["metric"] for losses in run(one, 15)]
+    assert curve[-1] < 0.8 * curve[0]
+
+
+def test_hier_on_the_sphere_is_refused():
+    with pytest.raises(ValueError, match="^c 0 with hier_weight 0.5: HIER needs a curved ball"):
+        small(c=0.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
