@@ -73,7 +73,7 @@ class Convention:
     """The gradient reaches all proxies through the soft choice; else the chosen ones alone."""
 
     max_tie: str = "split"
-    """Where distances tie for a maximum: "split" its slope, or all of it to the "first"."""
+    """Where distances tie for a maximum: "split" its slope, or all to the "first" or "last"."""
 
     riemannian_gradient: bool = False
     """Gradients that reach ball points are scaled by (1 - c|z|^2)^2 / 4 on their way back."""
@@ -101,7 +101,7 @@ class Convention:
 WORDS = {
     "curvature_dtype": ("data", "float32"),
     "mean_over": ("all", "apart"),
-    "max_tie": ("split", "first"),
+    "max_tie": ("split", "first", "last"),
 }
 ARITHMETIC = (
     "curvature_dtype",

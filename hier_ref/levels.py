@@ -134,15 +134,16 @@ def block_hinges_vjp(g: float, d: NDArray, triplets: NDArray, rule: Rule, block:
 
 def _farther(d: NDArray, other: NDArray, rule: Rule) -> NDArray:
     """Return the larger of two distances; autograd splits the slope of a tie, `where` does not."""
-    split = rule.convention.max_tie == "split"
-    return np.maximum(d, other) if split else np.where(d >= other, d, other)
+    if rule.convention.max_tie == "split":
+        return np.maximum(d, other)
+    return np.where(d >= other if rule.convention.max_tie == "first" else d > other, d, other)
 
 
 def _share(d: NDArray, other: NDArray, rule: Rule) -> NDArray:
-    """Slope of `_farther` in d: 1, 0, and at a tie 1/2 or, for "first", 1 (K26)."""
-    if rule.convention.max_tie == "first":
-        return (d >= other).astype(d.dtype)
-    return onp.add(d > other, d >= other, dtype=d.dtype) * d.dtype.type(0.5)
+    """Slope of `_farther` in d: 1, 0, and at a tie 1/2 or, all or nothing, 1 or 0 (K26)."""
+    if rule.convention.max_tie == "split":
+        return onp.add(d > other, d >= other, dtype=d.dtype) * d.dtype.type(0.5)
+    return (d >= other if rule.convention.max_tie == "first" else d > other).astype(d.dtype)
 
 
 def _among(members: NDArray, n: int) -> NDArray:

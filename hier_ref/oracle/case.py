@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.convention import EXACT, Convention
+from hier_ref.convention import EXACT, WORDS, Convention
 from hier_ref.hier import hier_stages
 from hier_ref.triplets import Draws, drawable, mutual_neighbours
 
@@ -89,10 +89,16 @@ def mining(d: NDArray, level: str, case: Case, convention: Convention) -> tuple[
 
 
 def answers(case: Case, convention: Convention = EXACT) -> list[dict[str, NDArray]]:
-    """Return all right answers in float64: one, or one for each order in `case.swaps`."""
+    """Return all right answers in float64, that of the convention first.
+
+    There are more than one where exact ties are the point: one for each order in `case.swaps`,
+    and for the flag "max_tie" one for each way to share the slope of a maximum.
+    """
     case = case.astype(np.float64)
     swapped = [_unswap(reference(_swap(case, s), convention), np.array(s)) for s in case.swaps]
-    return [reference(case, convention), *swapped]
+    ties = [t for t in WORDS["max_tie"] if t != convention.max_tie and "max_tie" in case.flags]
+    split = [reference(case, replace(convention, max_tie=tie)) for tie in ties]
+    return [reference(case, convention), *swapped, *split]
 
 
 def _swap(case: Case, order: tuple[int, ...]) -> Case:

@@ -1,0 +1,249 @@
+"""The list of cases of the core suite: what each is called, why it exists, how it is drawn."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from hier_ref.convention import RELEASED
+from hier_ref.oracle.case import Case
+from hier_ref.oracle.generate import drawn
+
+NONE = np.zeros((0, 3), dtype=int)
+Make = Callable[[int], Case]
+
+
+def _scaled(rows: slice, factor: float):
+    def edit(x, proxies):
+        x[rows] *= factor
+
+    return edit
+
+
+def _lengths(x, proxies):
+    """Give the tangent vectors lengths from 0.1 to 100 times the usual."""
+    x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
+
+
+def _origin(x, proxies):
+    x[0] = proxies[0] = 0
+
+
+def _repeated(x, proxies):
+    x[1] = x[0]
+
+
+def _near(x, proxies):
+    x[1] = (x[0] * (1 + 2.0**-12)).astype(np.float32)
+
+
+def _on_proxy(x, proxies):
+    x[0] = proxies[0]
+
+
+def _opposite(x, proxies):
+    x[1] = -x[0]
+
+
+def _twin_proxies(x, proxies):
+    proxies[1] = proxies[0]
+
+
+def _twin_noise(case: Case) -> Case:
+    """Give the equal proxies 0 and 1 equal noise, so that every choice between them ties."""
+    for noise in (*case.gumbel_data, *case.gumbel_proxy):
+        noise[:, 1] = noise[:, 0]
+    order = (1, 0, *range(2, len(case.proxies)))
+    return replace(case, swaps=(order,))
+
+
+def _without(level: str):
+    def after(case: Case) -> Case:
+        empty = np.zeros((0, len(case.proxies)))
+        return replace(case, **{f"triplets_{level}": NONE, f"gumbel_{level}": (empty, empty)})
+
+    return after
+
+
+def _silent(case: Case) -> Case:
+    # Not at level "proxy": without noise i and j tie there, each at distance 0 from itself.
+    return replace(case, gumbel_data=tuple(np.zeros_like(g) for g in case.gumbel_data))
+
+
+def _loud(case: Case) -> Case:
+    """Noise that leaves no doubt: weights of the others underflow in float32."""
+    loud = {
+        name: tuple(g * 8 for g in getattr(case, name)) for name in ("gumbel_data", "gumbel_proxy")
+    }
+    return replace(case, **loud)
+
+
+def _first_triplet(case: Case) -> Case:
+    cut = {
+        f"{kind}_{level}": value
+        for level in ("data", "proxy")
+        for kind, value in (
+            ("triplets", getattr(case, f"triplets_{level}")[:1]),
+            ("gumbel", tuple(g[:1] for g in getattr(case, f"gumbel_{level}"))),
+        )
+    }
+    return replace(case, **cut)
+
+
+def _one_class(case: Case) -> Case:
+    return replace(case, labels=np.zeros_like(case.labels))
+
+
+usual = partial(drawn)
+unasked = partial(drawn, asked=False)
+edge = partial(drawn, c=1.0, size=30.0)
+SIZES = ((12, 8, 6), (12, 8, 6), (16, 6, 4), (8, 12, 8), (10, 10, 16), (20, 8, 3))  # B, P, D
+
+CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
+    *(
+        (f"std-{n:02d}", "the usual operating point, another draw and size", (), make)
+        for n, make in enumerate(partial(usual, b=b, p=p, dim=dim) for b, p, dim in SIZES)
+    ),
+    *(
+        (f"self-{n:02d}", "triplets drawn as released: k can be i", ("anchor_negative",), make)
+        for n, make in enumerate([partial(usual, mined=RELEASED)] * 3)
+    ),
+    ("wide", "D far above B and P: sums over many coordinates", (), partial(usual, dim=64)),
+    ("large", "more triplets than a block of 256", (), partial(drawn, b=40, p=16, per_anchor=8)),
+    ("line", "D = 1: geodesics are one line", (), partial(usual, dim=1, size=1.0)),
+    (
+        "clipped",
+        "every tangent vector beyond the clip radius",
+        ("clip",),
+        partial(usual, size=15.0),
+    ),
+    (
+        "lengths",
+        "lengths from far inside to far beyond the clip radius",
+        ("clip",),
+        partial(usual, edit=_lengths),
+    ),
+    ("short", "all points near the origin, where the ball is flat", (), partial(usual, size=0.02)),
+    ("c-1", "another curvature", ("curvature",), partial(usual, c=1.0, clip_radius=1.0)),
+    ("c-4", "another curvature", ("curvature",), partial(usual, c=4.0, clip_radius=0.6)),
+    ("c-0.01", "another curvature, nearly flat", ("curvature",), partial(usual, c=0.01)),
+    ("tau-0.02", "a sharp choice", ("temperature",), partial(usual, tau=0.02)),
+    (
+        "tau-1",
+        "a soft choice: most of the gradient is straight-through",
+        ("temperature",),
+        partial(usual, tau=1.0),
+    ),
+    ("margin-0", "hinges without a margin", ("hinge",), partial(usual, margin=0.0)),
+    ("margin-2", "every hinge active", ("hinge",), partial(usual, margin=2.0)),
+    (
+        "rank-2",
+        "K = 2: anchors with a single mutual neighbour",
+        ("mining",),
+        partial(usual, neighbours=2),
+    ),
+    ("rank-8", "K = 8: most are neighbours", ("mining",), partial(usual, neighbours=8)),
+    (
+        "rank-all",
+        "K beyond the number of points: nobody is left as a negative",
+        ("mining",),
+        partial(usual, after=lambda case: replace(case, neighbours=50)),
+    ),
+    (
+        "one-class",
+        "labels alike: class can rank nobody first",
+        ("mining",),
+        partial(usual, after=_one_class, waive=("rank",)),
+    ),
+    (
+        "edge-3",
+        "c = 1, radius tanh 3: within the margin that projections keep",
+        ("boundary",),
+        partial(edge, clip_radius=3.0),
+    ),
+    (
+        "edge-4",
+        "c = 1, radius tanh 4: beyond a margin of 1e-3",
+        ("boundary", "ball_margin"),
+        partial(edge, clip_radius=4.0),
+    ),
+    (
+        "edge-6",
+        "c = 1, radius tanh 6: denominators near 1e-5",
+        ("boundary", "denominator"),
+        partial(edge, clip_radius=6.0),
+    ),
+    (
+        "edge-9",
+        "c = 1, radius tanh 9: beyond an artanh cut at 1 - 1e-5",
+        ("boundary", "artanh"),
+        partial(edge, clip_radius=9.0),
+    ),
+    (
+        "edge-17",
+        "c = 1, radius tanh 17: beyond a tanh cut at 15",
+        ("boundary", "tanh"),
+        partial(edge, clip_radius=17.0),
+    ),
+    (
+        "tiny",
+        "tangent vectors of length 1e-6: norms below a floor of 1e-5",
+        ("min_norm",),
+        partial(unasked, c=4.0, clip_radius=0.6, edit=_scaled(slice(0, 3), 1e-6)),
+    ),
+    (
+        "origin",
+        "a point and a proxy at 0",
+        ("origin", "coincident"),
+        partial(unasked, edit=_origin),
+    ),
+    ("opposite", "a point and its negative", (), partial(usual, edit=_opposite)),
+    (
+        "on-proxy",
+        "a point on a proxy: distance 0 is differentiated",
+        ("coincident",),
+        partial(unasked, edit=_on_proxy),
+    ),
+    (
+        "near",
+        "two points 2^-12 apart: squared norms cancel",
+        ("near",),
+        partial(unasked, edit=_near),
+    ),
+    (
+        "repeated",
+        "two equal points: every maximum of their distances ties",
+        ("coincident", "max_tie"),
+        partial(unasked, edit=_repeated),
+    ),
+    (
+        "twins",
+        "two equal proxies with equal noise: either is a right ancestor",
+        ("coincident", "tie"),
+        partial(unasked, edit=_twin_proxies, after=_twin_noise, waive=("lca",)),
+    ),
+    (
+        "silent",
+        "no noise: the nearest proxy is the ancestor",
+        ("noise",),
+        partial(usual, after=_silent),
+    ),
+    ("loud", "noise that drowns the distances", ("noise",), partial(usual, after=_loud)),
+    ("no-data", "no triplet at level data", ("empty",), partial(usual, after=_without("data"))),
+    ("no-proxy", "no triplet at level proxy", ("empty",), partial(usual, after=_without("proxy"))),
+    (
+        "one-triplet",
+        "one triplet a level: nothing averages out",
+        (),
+        partial(usual, after=_first_triplet),
+    ),
+    ("two-proxies", "P = 2: no triplets among proxies", ("empty",), partial(usual, p=2)),
+    ("one-proxy", "P = 1: it is every ancestor", ("empty",), partial(usual, p=1)),
+    (
+        "four-proxies",
+        "P = 4: without its members a triple has one candidate",
+        ("own_ancestor",),
+        partial(usual, p=4, neighbours=2),
+    ),
+]

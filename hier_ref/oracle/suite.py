@@ -1,0 +1,130 @@
+"""The suite: cases with reasons, margins and budgets; one file of arrays and one of text.
+
+`python -m hier_ref.oracle.generate` makes both; `load_suite` reads them. A budget says how far a
+right implementation may be off in one stage of one case in one dtype.
+"""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hier_ref.oracle.case import Case
+
+SCHEMA = 1
+HERE = Path(__file__).parent
+ARRAYS, TEXT = "core.npz", "core.json"
+ARRAY_FIELDS = ("x", "labels", "proxies", "triplets_data", "triplets_proxy")
+NOISE_FIELDS = ("gumbel_data", "gumbel_proxy")
+NUMBERS = ("c", "clip_radius", "tau", "margin")
+
+Budgets = dict[str, dict[str, float]]  # dtype -> stage -> largest error of a right answer
+
+
+class SuiteError(ValueError):
+    """A case file is not what it says it is: one line that names it."""
+
+
+class Entry(NamedTuple):
+    """One case of a suite with its budgets."""
+
+    case: Case
+    budgets: Budgets
+
+
+def arrays_of(case: Case) -> dict[str, NDArray]:
+    """Return the arrays of a case by the names of their files, little-endian and C-ordered."""
+    named = {name: getattr(case, name) for name in ARRAY_FIELDS}
+    for name in NOISE_FIELDS:
+        named |= {
+            f"{name}_{which}": g for which, g in zip(CHOICES, getattr(case, name), strict=True)
+        }
+    return {name: _plain(array) for name, array in named.items()}
+
+
+CHOICES = ("pair", "triple")
+
+
+def _plain(array: NDArray) -> NDArray:
+    array = np.asarray(array)
+    kind = "<i8" if array.dtype.kind in "iu" else array.dtype.newbyteorder("<")
+    return np.ascontiguousarray(array, dtype=kind)
+
+
+def describe(entry: Entry) -> dict:
+    """Return what case.json says: all but the arrays, numbers as hex floats, hashes of arrays."""
+    case = entry.case
+    return {
+        "schema": SCHEMA,
+        "id": case.id,
+        "reason": case.reason,
+        "flags": list(case.flags),
+        "parameters": {name: float(getattr(case, name)).hex() for name in NUMBERS},
+        "neighbours": case.neighbours,
+        "swaps": [list(order) for order in case.swaps],
+        "margins": {name: float(value).hex() for name, value in case.margins},
+        "budgets": {
+            dtype: {stage: float(b).hex() for stage, b in stages.items()}
+            for dtype, stages in entry.budgets.items()
+        },
+        "sha256": {name: sha256(array) for name, array in arrays_of(case).items()},
+    }
+
+
+def sha256(array: NDArray) -> str:
+    """Hash dtype, shape and bytes of an array of any shape."""
+    head = f"{array.dtype.str} {array.shape} ".encode()
+    return hashlib.sha256(head + array.tobytes()).hexdigest()
+
+
+def assemble(text: dict, arrays: dict[str, NDArray], source: str) -> Entry:
+    """Build an entry from case.json and its arrays; SuiteError where they do not fit."""
+    try:
+        if text["schema"] != SCHEMA:
+            raise SuiteError(f"{source}: schema {text['schema']}, expected {SCHEMA}")
+        for name, expected in text["sha256"].items():
+            if sha256(arrays[name]) != expected:
+                raise SuiteError(f"{source}: {name} has another SHA-256 than case.json says")
+        noise = {n: tuple(arrays[f"{n}_{which}"] for which in CHOICES) for n in NOISE_FIELDS}
+        case = Case(
+            **{name: arrays[name] for name in ARRAY_FIELDS},
+            **noise,
+            **{name: float.fromhex(value) for name, value in text["parameters"].items()},
+            neighbours=int(text["neighbours"]),
+            id=text["id"],
+            reason=text["reason"],
+            flags=tuple(text["flags"]),
+            margins=tuple((n, float.fromhex(v)) for n, v in text["margins"].items()),
+            swaps=tuple(tuple(order) for order in text["swaps"]),
+        )
+        budgets = {
+            dtype: {stage: float.fromhex(b) for stage, b in stages.items()}
+            for dtype, stages in text["budgets"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SuiteError(f"{source}: not a case of schema {SCHEMA} ({error!r})") from None
+    return Entry(case, budgets)
+
+
+@cache
+def load_suite() -> tuple[Entry, ...]:
+    """Return the core suite that comes with the package."""
+    texts = json.loads((HERE / TEXT).read_text())["cases"]
+    with np.load(HERE / ARRAYS, allow_pickle=False) as archive:
+        stored = {name: archive[name] for name in archive.files}
+    return tuple(assemble(text, _arrays_of_id(stored, text["id"]), text["id"]) for text in texts)
+
+
+def _arrays_of_id(stored: dict[str, NDArray], identity: str) -> dict[str, NDArray]:
+    prefix = f"{identity}/"
+    return {n.removeprefix(prefix): a for n, a in stored.items() if n.startswith(prefix)}
+
+
+def same_arrays(first: Case, second: Case) -> bool:
+    """Tell whether two cases hold the same arrays, bit by bit."""
+    pairs = zip(arrays_of(first).values(), arrays_of(second).values(), strict=True)
+    return all(sha256(a) == sha256(b) for a, b in pairs)

@@ -1,0 +1,96 @@
+"""The same loss in the arithmetic that others use, to learn how far right answers may differ.
+
+Each arithmetic is a right implementation in exact arithmetic; in float32 or float64 it rounds
+elsewhere. Gradients are those of autograd. Budgets are made from the errors of these (docs/13).
+"""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import autograd.numpy as np
+from autograd import make_vjp
+from autograd.tracer import getval
+from numpy.typing import NDArray
+
+from hier_ref.convention import Convention
+from hier_ref.oracle.case import Case
+from hier_ref.released import artanh, curvature, norm
+
+
+def expmap0(u: NDArray, c: float, r: float, k: Convention) -> NDArray:
+    """Clip, map and project as released.py does, every step in the dtype of u: (..., D)."""
+    n = norm(u)
+    u = np.where(n + k.clip_eps > r, r / (np.where(n == 0, 1, n) + k.clip_eps), 1) * u
+    least = u.dtype.type(max(k.min_norm, 1e-30))
+    zeta = u.dtype.type(np.sqrt(c)) * np.maximum(norm(u), least)
+    z = np.tanh(np.minimum(zeta, k.tanh_limit)) / zeta * u
+    n, largest = np.maximum(norm(z), least), (1 - k.ball_margin) / np.sqrt(c)
+    return np.where(n > largest, z / n * largest, z).astype(getval(u).dtype)
+
+
+def mobius_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
+    """(2/√c) artanh(√c |(-x) ⊕ y|) with the addition written out: (M, D), (N, D) -> (M, N)."""
+    xy, x_sq, y_sq = x @ y.T, np.sum(x * x, 1)[:, None], np.sum(y * y, 1)
+    over = (1 - 2 * c * xy + c * y_sq)[:, :, None] * -x[:, None] + (1 - c * x_sq)[:, :, None] * y
+    under = 1 - 2 * c * xy + c**2 * x_sq * y_sq + k.mobius_denominator_eps
+    s = np.sqrt(c) * norm(over / under[:, :, None])[:, :, 0]
+    return 2 / np.sqrt(c) * artanh(s, max(k.artanh_margin, np.finfo(getval(s).dtype).epsneg))
+
+
+def expanded_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
+    """(2/√c) arsinh(√(c q)/√(a b)) with q = |x|^2 + |y|^2 - 2 x·y: (M, D), (N, D) -> (M, N)."""
+    x_sq, y_sq = np.sum(x * x, 1)[:, None], np.sum(y * y, 1)
+    q = x_sq + y_sq - 2 * (x @ y.T)
+    same = getval(q) <= 0
+    root = np.sqrt(np.where(same, 1, q))
+    d = 2 / np.sqrt(c) * np.arcsinh(root * np.sqrt(c / ((1 - c * x_sq) * (1 - c * y_sq))))
+    return np.where(same, 0, d)
+
+
+DISTANCES = {"mobius": mobius_distance, "expanded": expanded_distance}
+
+
+@dataclass(frozen=True)
+class Textbook(Convention):
+    """A convention whose ball is computed in one of `DISTANCES`."""
+
+    distance: str = "mobius"
+
+    def ball(self) -> SimpleNamespace:
+        """Return to_ball, pairwise_distance and their gradients, everything in one dtype."""
+
+        def cast(value, like):
+            return value.astype(getval(like).dtype)
+
+        def to_ball(u, c, r):
+            return expmap0(u, float(curvature(c, self)), float(r), self)
+
+        def distance(x, y, c):
+            return cast(DISTANCES[self.distance](x, y, float(curvature(c, self)), self), x)
+
+        def to_ball_vjp(g, u, c, r):
+            return cast(make_vjp(lambda u: to_ball(u, c, r))(u)[0](g), u)
+
+        def distance_vjp(g, x, y, c):
+            grads = (
+                make_vjp(lambda a: distance(a, y, c))(x)[0](g),
+                make_vjp(lambda b: distance(x, b, c))(y)[0](g),
+            )
+            return tuple(cast(grad, x) for grad in grads)
+
+        return SimpleNamespace(
+            to_ball=to_ball,
+            to_ball_vjp=to_ball_vjp,
+            pairwise_distance=distance,
+            pairwise_distance_vjp=distance_vjp,
+        )
+
+
+def textbook(convention: Convention, distance: str) -> Textbook:
+    """Return the same choices in another arithmetic."""
+    return Textbook(**vars(convention), distance=distance)
+
+
+def shuffled(case: Case, order: NDArray) -> Case:
+    """Return the case with its D coordinates in another order: other sums, equal answers."""
+    return replace(case, x=case.x[:, order], proxies=case.proxies[:, order])
