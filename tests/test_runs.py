@@ -144,7 +144,7 @@ def test_digest_sees_every_array_that_counts(tmp_path):
     base = read_features(save(tmp_path / "base.npz"))
     split = np.where(base.labels % 2, "train", "test")
     x = base.features.copy()
-    x[40, 3] = np.nextafter(x[40, 3], 1)
+    x[40, 3] = np.nextafter(x[40, 3], np.float32(1))
     changes = {
         "features": {"features": x},
         "type": {"features": base.features.astype(float)},
