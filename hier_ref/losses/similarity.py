@@ -1,0 +1,37 @@
+"""How close images are: minus the distance on the ball, the inner product on the sphere."""
+
+from typing import Protocol
+
+from numpy.typing import NDArray
+
+
+class Ball(Protocol):
+    """Where distances come from: `hier_ref.pairwise`, or another arithmetic of the same names."""
+
+    def pairwise_distance(self, x: NDArray, y: NDArray, c: float) -> NDArray:
+        """(M, D), (N, D) -> (M, N)."""
+
+    def pairwise_distance_vjp(
+        self, g: NDArray, x: NDArray, y: NDArray, c: float
+    ) -> tuple[NDArray, NDArray]:
+        """(M, N), (M, D), (N, D) -> (M, D), (N, D)."""
+
+
+def closeness(z: NDArray, c: float, ball: Ball) -> NDArray:
+    """-d_ij for c > 0; for c = 0, where z are on the unit sphere, z_i·z_j. (L10).
+
+    (B, D) -> (B, B). Gradient 0 for equal points of the ball (K10). For c = 0 nothing is
+    normalised: |z|^2 must not overflow.
+    """
+    return -ball.pairwise_distance(z, z, c) if c else z @ z.T
+
+
+def closeness_vjp(g: NDArray, z: NDArray, c: float, ball: Ball) -> NDArray:
+    """Gradient of `closeness` with respect to z: as row and as column. (L10').
+
+    (B, B), (B, D) -> (B, D).
+    """
+    if not c:
+        return (g + g.T) @ z
+    as_row, as_column = ball.pairwise_distance_vjp(-g, z, z, c)
+    return as_row + as_column

@@ -1,0 +1,57 @@
+"""Triplets with a margin, all of the batch. Derived in docs/9-losses.md."""
+
+from dataclasses import dataclass
+
+import autograd.numpy as np
+from autograd.tracer import getval
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from hier_ref.losses.base import Params
+from hier_ref.losses.parts import cosine, cosine_vjp, lead, lead_vjp, same_class
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """Hinges of all triplets (i, j, k) of the batch, averaged over those above 0. (L17).
+
+    i and j are of one class, k is not; distances are squared, between points scaled to length 1.
+    It sees directions only: c has no effect. No hinge above 0: the loss is 0 (K34), (K35).
+    Source: Schroff, Kalenichenko, Philbin, CVPR 2015, equation 2 and their margin; the mean over
+    triplets that count is "batch all" of Hermans, Beyer, Leibe 2017.
+    """
+
+    margin: float = 0.2
+
+    def init(self, rng: Generator, n_classes: int, dim: int) -> Params:
+        """No parameters."""
+        return {}
+
+    def value(self, z: NDArray, labels: ArrayLike, params: Params, c: float) -> float:
+        """Loss of a batch. (L17).
+
+        (B, D), (B,) -> scalar. Raises as `same_class`.
+        """
+        hinges, share, _ = self._hinges(cosine(z, z), labels)
+        return np.sum(share * hinges)
+
+    def grad(
+        self, z: NDArray, labels: ArrayLike, params: Params, c: float
+    ) -> tuple[float, NDArray, Params]:
+        """Loss and its gradient with respect to z (B, D). (L17')."""
+        s = cosine(z, z)
+        hinges, share, pairs = self._hinges(s, labels)
+        g_s = lead_vjp(2 * share, s, *pairs)
+        return float(np.sum(share * hinges)), sum(cosine_vjp(g_s, z, z)), {}
+
+    def _hinges(self, s: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray, tuple]:
+        """Each pair against each image, (P, B); the share of each in the mean; the pairs (i, j).
+
+        A hinge at exactly 0 has no share (K36).
+        """
+        positive, negative = same_class(labels, len(s))
+        i, j = np.nonzero(positive)
+        hinges = 2 * lead(s, i, j) + self.margin
+        counts = negative[i] & (getval(hinges) > 0)
+        share = counts.astype(getval(s).dtype) / max(1, int(counts.sum()))
+        return hinges, share, (i, j)
