@@ -9,6 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from hier_ref.convention import CONVENTIONS, Convention
 from hier_ref.head import ACTIVATIONS, LINEAR, Layer, mlp
 from hier_ref.losses import LOSSES
 
@@ -36,6 +37,9 @@ class Config:
     proxies: int = option(512, "number of hierarchical proxies", least=1)
     c: float = option(0.1, "curvature -c of the ball; 0 is the sphere instead", least=0)
     clip: float = option(2.3, "longest tangent vector; longer ones are shortened", least=POSITIVE)
+    convention: str = option(
+        "exact", "textbook HIER, or as the authors' code computes it", choices=tuple(CONVENTIONS)
+    )
     tau: float = option(0.1, "temperature of the choice of an ancestor", least=POSITIVE)
     margin: float = option(0.1, "margin of the three hinges of a triplet", least=0)
     neighbours: int = option(20, "K of the mutual nearest neighbours", least=0)
@@ -91,6 +95,11 @@ class Config:
     def widths(self) -> tuple[int, ...]:
         """How many numbers each linear layer of the head puts out."""
         return (self.embedding,) if self.head == "linear" else (self.hidden, self.embedding)
+
+    @property
+    def reading(self) -> Convention:
+        """The reading of HIER that `convention` names."""
+        return CONVENTIONS[self.convention]
 
     @property
     def geometry(self) -> dict:

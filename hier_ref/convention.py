@@ -132,6 +132,7 @@ RELEASED = Convention(
     negative_may_be_anchor=True,
     riemannian_gradient=True,
 )
+CONVENTIONS = {"exact": EXACT, "released": RELEASED}
 
 
 def differences(first: Convention, second: Convention) -> dict[str, tuple]:

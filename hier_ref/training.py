@@ -14,7 +14,6 @@ from hier_ref.head import head_forward, head_vjp, init_head
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
 from hier_ref.losses import LOSSES, unit, unit_vjp
 from hier_ref.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
-from hier_ref.pairwise import pairwise_distance
 from hier_ref.sampler import batches_per_epoch, class_batches
 from hier_ref.triplets import Draws
 
@@ -44,7 +43,9 @@ def points(x: NDArray, config: Config) -> NDArray:
 
     (N, D) -> (N, D). On the sphere a zero vector stays 0 (K30).
     """
-    return ball_points(x, config.c, config.clip) if config.c else unit(x)
+    if not config.c:
+        return unit(x)
+    return ball_points(x, config.c, config.clip, config.reading)
 
 
 def points_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
@@ -52,7 +53,9 @@ def points_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
 
     (N, D), (N, D) -> (N, D).
     """
-    return ball_points_vjp(g, x, config.c, config.clip) if config.c else unit_vjp(g, x)
+    if not config.c:
+        return unit_vjp(g, x)
+    return ball_points_vjp(g, x, config.c, config.clip, config.reading)
 
 
 def embed(features: NDArray, params: Params, config: Config) -> NDArray:
@@ -67,9 +70,16 @@ def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config:
     Points x (B, D) and proxies (P, D), labels (B,) -> `Draws`.
     """
     z, l = points(x, config), points(proxies, config)
-    d_zz, d_ll = (pairwise_distance(p, p, config.c) for p in (z, l))
+    distance = config.reading.ball().pairwise_distance
+    d_zz, d_ll = (distance(p, p, config.c) for p in (z, l))
     return sample_draws(
-        rng, d_zz, d_ll, labels, neighbours=config.neighbours, per_anchor=config.triplets
+        rng,
+        d_zz,
+        d_ll,
+        labels,
+        neighbours=config.neighbours,
+        per_anchor=config.triplets,
+        convention=config.reading,
     )
 
 
@@ -88,7 +98,9 @@ def batch_gradient(
     losses, grads = {"metric": metric}, {f"loss.{name}": g for name, g in grad_loss.items()}
     if config.hier_weight:
         draws = draw(rng, x, params["proxies"], labels, config)
-        hier, grad_x_hier, grad_proxies = hier_grad(x, params["proxies"], draws, **config.geometry)
+        hier, grad_x_hier, grad_proxies = hier_grad(
+            x, params["proxies"], draws, config.reading, **config.geometry
+        )
         grad_x = grad_x + config.hier_weight * grad_x_hier
         losses["hier"], grads["proxies"] = float(hier), config.hier_weight * grad_proxies
     grad_head = head_vjp(grad_x, f, head, config.layers)
@@ -112,7 +124,7 @@ def batch_autograd(
         losses["metric"] = metric
         if draws is None:
             return metric
-        losses["hier"] = hier_loss(x, params["proxies"], draws, **config.geometry)
+        losses["hier"] = hier_loss(x, params["proxies"], draws, config.reading, **config.geometry)
         return metric + config.hier_weight * losses["hier"]
 
     _, grads = value_and_grad(total)(params)
