@@ -181,10 +181,10 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         partial(edge, clip_radius=9.0),
     ),
     (
-        "edge-17",
-        "c = 1, radius tanh 17: beyond a tanh cut at 15",
+        "edge-16",
+        "c = 1, radius tanh 16: beyond a tanh cut at 15",
         ("boundary", "tanh"),
-        partial(edge, clip_radius=17.0),
+        partial(edge, clip_radius=16.0),
     ),
     (
         "tiny",

@@ -113,11 +113,12 @@ def hinge_of(
     return np.maximum(inside, 0).sum(0) * counts
 
 
-def error(stage: str, got: NDArray, want: NDArray) -> float:
+def error(stage: str, got: NDArray, want: NDArray, dtype="float64") -> float:
     """Return how far a value is off; inf where shapes differ or a number is not finite.
 
     Integer and boolean stages: how many entries differ. Others: the largest difference in a row
-    over the largest entry of that row, rows counting at least a millionth of the whole array.
+    over the largest entry of that row. A row counts at least √eps of the largest: what is
+    smaller is the rest of a cancellation. Where all should be 0, the difference itself.
     """
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
@@ -131,7 +132,5 @@ def error(stage: str, got: NDArray, want: NDArray) -> float:
     rows = (-1, got.shape[-1]) if got.ndim == 2 else (1, -1)
     off = np.abs(got.astype(np.float64) - want).reshape(rows).max(1)
     size = np.abs(want).reshape(rows).max(1)
-    size = np.maximum(size, 1e-6 * size.max())
-    return float(
-        np.max(np.where(off == 0, 0.0, off / np.where(size == 0, np.finfo(float).tiny, size)))
-    )
+    size = np.maximum(size, np.sqrt(np.finfo(dtype).eps) * size.max())
+    return float(np.max(off / np.where(size == 0, 1.0, size)))

@@ -21,7 +21,7 @@ def expmap0(u: NDArray, c: float, r: float, k: Convention) -> NDArray:
     """Clip, map and project as released.py does, every step in the dtype of u: (..., D)."""
     n = norm(u)
     u = np.where(n + k.clip_eps > r, r / (np.where(n == 0, 1, n) + k.clip_eps), 1) * u
-    least = u.dtype.type(max(k.min_norm, 1e-30))
+    least = u.dtype.type(max(k.min_norm, np.sqrt(np.finfo(getval(u).dtype).tiny)))
     zeta = u.dtype.type(np.sqrt(c)) * np.maximum(norm(u), least)
     z = np.tanh(np.minimum(zeta, k.tanh_limit)) / zeta * u
     n, largest = np.maximum(norm(z), least), (1 - k.ball_margin) / np.sqrt(c)
@@ -37,17 +37,22 @@ def mobius_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
     return 2 / np.sqrt(c) * artanh(s, max(k.artanh_margin, np.finfo(getval(s).dtype).epsneg))
 
 
-def expanded_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
-    """(2/√c) arsinh(√(c q)/√(a b)) with q = |x|^2 + |y|^2 - 2 x·y: (M, D), (N, D) -> (M, N)."""
-    x_sq, y_sq = np.sum(x * x, 1)[:, None], np.sum(y * y, 1)
-    q = x_sq + y_sq - 2 * (x @ y.T)
-    same = getval(q) <= 0
+def direct_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
+    """(2/√c) arsinh(√(c q)/√(a b)), every sum left to right: (M, D), (N, D) -> (M, N)."""
+    q = np.sum((x[:, None] - y) ** 2, axis=2)
+    a, b = 1 - c * np.sum(x * x, 1)[:, None], 1 - c * np.sum(y * y, 1)
+    same = getval(q) == 0
     root = np.sqrt(np.where(same, 1, q))
-    d = 2 / np.sqrt(c) * np.arcsinh(root * np.sqrt(c / ((1 - c * x_sq) * (1 - c * y_sq))))
-    return np.where(same, 0, d)
+    return np.where(same, 0, 2 / np.sqrt(c) * np.arcsinh(root * np.sqrt(c / (a * b))))
 
 
-DISTANCES = {"mobius": mobius_distance, "expanded": expanded_distance}
+DISTANCES = {"mobius": mobius_distance, "direct": direct_distance}
+
+
+def distances(convention: Convention) -> tuple[str, ...]:
+    """Return the arithmetics that a convention leaves open: constants in ⊕ or artanh fix it."""
+    fixed = convention.mobius_denominator_eps or convention.artanh_margin
+    return ("mobius",) if fixed else tuple(DISTANCES)
 
 
 @dataclass(frozen=True)
