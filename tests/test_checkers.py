@@ -5,6 +5,7 @@ To cover a new operation, add it to `OPERATIONS` and a few of its likely mistake
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import autograd.numpy as np
@@ -13,6 +14,7 @@ from autograd import make_vjp
 from checks import check_vjp
 
 from hier_ref import head, losses, pairwise, poincare
+from hier_ref.losses import multi_similarity
 
 C = 0.7  # curvature: large enough that every term with c in it matters
 LABELS = np.array([0, 0, 1, 3, 3, 3])  # of 5 classes; classes 2 and 4 are absent
@@ -49,6 +51,38 @@ def proxy_anchor(loss=losses.ProxyAnchor()):  # noqa: B008 (frozen)
         return g * grad_z, g * grads["class_proxies"]
 
     return value, vjp
+
+
+def metric(loss):
+    """A loss without parameters and its gradient as functions of z alone."""
+    return (
+        lambda z: loss.value(z, LABELS, {}, C),
+        lambda g, z: g * loss.grad(z, LABELS, {}, C)[1],
+        lambda rng: (ball_points(rng),),
+    )
+
+
+def with_parameters(loss, name, *shape):
+    """A loss with one array of parameters and its gradient as functions of both arrays."""
+
+    def vjp(g, z, p):
+        _, grad_z, grads = loss.grad(z, LABELS, {name: p}, C)
+        return g * grad_z, g * grads[name]
+
+    return (
+        lambda z, p: loss.value(z, LABELS, {name: p}, C),
+        vjp,
+        lambda rng: (ball_points(rng), rng.standard_normal(shape)),
+    )
+
+
+# Sharper ones, the defaults, would need shorter steps in the central differences.
+SOFTMAX = losses.NormSoftmax(temperature=0.5)
+RELEASED_NCA = losses.ReleasedProxyNCA(alpha=4.0)
+SOFT_TRIPLE = losses.SoftTriple(centres=2, scale=4.0, gamma=0.5)
+MS, MS_HYP = losses.MultiSimilarity(2.0, 5.0), losses.HyperbolicMultiSimilarity(1.0, 2.0)
+HYP = losses.PairSoftmax(tau=1.0)
+TRIPLET = losses.Triplet(margin=4.5)  # every triplet counts: no hinge crosses 0
 
 
 OPERATIONS = {
@@ -89,6 +123,13 @@ OPERATIONS = {
     "proxy_anchor": Operation(
         *proxy_anchor(), lambda rng: (rng.standard_normal((6, 4)), rng.standard_normal((5, 4)))
     ),
+    "norm_softmax": Operation(*with_parameters(SOFTMAX, "class_proxies", 5, 3)),
+    "released_proxy_nca": Operation(*with_parameters(RELEASED_NCA, "class_proxies", 5, 3)),
+    "soft_triple": Operation(*with_parameters(SOFT_TRIPLE, "class_centres", 5, 2, 3)),
+    "multi_similarity": Operation(*metric(MS)),
+    "hyperbolic_multi_similarity": Operation(*metric(MS_HYP)),
+    "pair_softmax": Operation(*metric(HYP)),
+    "triplet": Operation(*metric(TRIPLET)),
 }
 
 
@@ -200,6 +241,87 @@ def other_margin(grads, g, z, p):
     return proxy_anchor(losses.ProxyAnchor(margin=0.11))[1](g, z, p)
 
 
+def other_proxies(loss, name, **changes):
+    """Use another value of a hyper-parameter."""
+    vjp = with_parameters(replace(loss, **changes), name)[1]
+    return lambda grads, g, *args: vjp(g, *args)
+
+
+def other(loss, **changes):
+    """Use another value of a hyper-parameter, in a loss without parameters."""
+    vjp = metric(replace(loss, **changes))[1]
+    return lambda grads, g, z: (vjp(g, z),)
+
+
+def constant_base(grads, g, z):
+    """Treat the base, the mean of all similarities, as a constant."""
+    off = ~np.eye(len(z), dtype=bool)
+    s = -pairwise.pairwise_distance(z, z, C)
+    base = np.sum(s * off) / off.sum()
+    alpha, beta = MS_HYP.alpha, MS_HYP.beta
+    g_s = multi_similarity.multi_similarity_vjp(g, s - base, LABELS, alpha, beta)
+    return (sum(pairwise.pairwise_distance_vjp(-g_s, z, z, C)),)
+
+
+def only_as_anchor(loss, between):
+    """Let the gradient reach an image as the one that looks, not as one looked at."""
+
+    def value(z, w):
+        same = LABELS[:, None] == LABELS
+        s = between(z, w)
+        return loss(s, same & ~np.eye(len(same), dtype=bool), ~same)
+
+    return lambda grads, g, z: (make_vjp(value, 0)(z, z)[0](g),)
+
+
+def hinges_by_loops(s, positive, negative):
+    """The mean of all hinges of TRIPLET, written out."""
+    terms = [
+        TRIPLET.margin + 2 * (s[i, k] - s[i, j])
+        for i, j in np.argwhere(positive)
+        for k in np.flatnonzero(negative[i])
+    ]
+    return sum(terms) / len(terms)
+
+
+def pulls_and_pushes(s, positive, negative):
+    """Both parts of MS, written out with plain exponentials, one row per anchor."""
+    pull = np.log(1 + np.sum(np.where(positive, np.exp(-2 * (s - 0.5)), 0), axis=1)) / 2
+    return np.mean(pull + np.log(1 + np.sum(np.where(negative, np.exp(5 * (s - 0.5)), 0), 1)) / 5)
+
+
+def partners_by_loops(s, positive, negative):
+    """HYP written out: LABELS has views 0, 1 for class 0, 0 for class 1, 0, 1, 2 for class 3."""
+    view = [0, 1, 0, 0, 1, 2]
+    terms = []
+    for i, j in np.argwhere(positive):
+        rivals = [m for m in range(6) if m != i and view[m] in (view[i], view[j])]
+        terms.append(np.log(sum(np.exp(s[i, m]) for m in rivals)) - s[i, j])
+    return sum(terms) / (len(terms) + 6)
+
+
+def fixed_weights(grads, g, z, centres):
+    """Treat the weights of the centres as constants."""
+    gamma, rows = SOFT_TRIPLE.gamma, centres.reshape(-1, 3)
+    s = losses.cosine(z, rows).reshape(6, 5, 2)
+    w = np.exp(s / gamma) / np.sum(np.exp(s / gamma), axis=2, keepdims=True)
+
+    def value(z, rows):
+        classes = np.sum(w * np.reshape(losses.cosine(z, rows), (6, 5, 2)), axis=2)
+        own = LABELS[:, None] == np.arange(5)
+        logits = SOFT_TRIPLE.scale * (classes - SOFT_TRIPLE.margin * own)
+        whole = np.log(np.sum(np.exp(logits), axis=1))
+        return np.mean(whole - np.sum(own * logits, axis=1))
+
+    grad_z, grad_rows = (make_vjp(value, at)(z, rows)[0](g) for at in (0, 1))
+    return grad_z, grad_rows.reshape(centres.shape)
+
+
+def minus_distance(z, w):
+    """-d, the similarity of HYP at tau = 1."""
+    return -pairwise.pairwise_distance(z, w, C)
+
+
 WRONG = [
     *((name, scaled(1.001)) for name in OPERATIONS),
     *((name, scaled(1.0005)) for name in OPERATIONS),
@@ -223,6 +345,18 @@ WRONG = [
     ("proxy_anchor", only_positive),
     ("proxy_anchor", undivided),
     ("proxy_anchor", other_margin),
+    ("norm_softmax", other_proxies(SOFTMAX, "class_proxies", temperature=0.505)),
+    ("released_proxy_nca", other_proxies(RELEASED_NCA, "class_proxies", margin=0.11)),
+    ("soft_triple", other_proxies(SOFT_TRIPLE, "class_centres", margin=0.02)),
+    ("soft_triple", fixed_weights),
+    ("multi_similarity", other(MS, base=0.51)),
+    ("multi_similarity", only_as_anchor(pulls_and_pushes, losses.cosine)),
+    ("hyperbolic_multi_similarity", constant_base),
+    ("hyperbolic_multi_similarity", other(MS_HYP, beta=2.02)),
+    ("pair_softmax", other(HYP, tau=1.01)),
+    ("pair_softmax", only_as_anchor(partners_by_loops, minus_distance)),
+    ("triplet", other(TRIPLET, margin=0.2)),
+    ("triplet", only_as_anchor(hinges_by_loops, losses.cosine)),
 ]
 
 
@@ -254,3 +388,18 @@ def test_a_gradient_of_another_number_or_shape_is_caught(vjp, rng):
     operation = OPERATIONS["product"]
     with pytest.raises(AssertionError):
         check_vjp(operation.f, vjp, *operation.args(rng), rng=rng)
+
+
+@pytest.mark.parametrize(
+    ("loss", "between", "written_out"),
+    [
+        (MS, losses.cosine, pulls_and_pushes),
+        (HYP, minus_distance, partners_by_loops),
+        (TRIPLET, losses.cosine, hinges_by_loops),
+    ],
+)
+def test_faults_of_losses_start_from_the_right_loss(loss, between, written_out, rng):
+    z = ball_points(rng)
+    same = LABELS[:, None] == LABELS
+    got = written_out(between(z, z), same & ~np.eye(6, dtype=bool), ~same)
+    assert np.isclose(got, loss.value(z, LABELS, {}, C), rtol=1e-13)
