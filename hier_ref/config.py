@@ -4,14 +4,14 @@ The options of the command, the keywords of the estimator and config.json are al
 """
 
 import argparse
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from numbers import Integral, Real
 
 import numpy as np
 
 from hier_ref.convention import CONVENTIONS, Convention
 from hier_ref.head import ACTIVATIONS, LINEAR, Layer, mlp
-from hier_ref.losses import LOSSES
+from hier_ref.losses import LOSSES, Loss
 
 SCHEDULES = ("cosine", "step", "constant")
 POSITIVE = np.finfo(float).tiny  # the least number above 0
@@ -100,6 +100,12 @@ class Config:
     def reading(self) -> Convention:
         """The reading of HIER that `convention` names."""
         return CONVENTIONS[self.convention]
+
+    @property
+    def metric(self) -> Loss:
+        """The metric loss, its distances in the arithmetic of the reading."""
+        loss = LOSSES[self.loss]
+        return replace(loss, ball=self.reading.ball()) if hasattr(loss, "ball") else loss
 
     @property
     def geometry(self) -> dict:

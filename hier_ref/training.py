@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hier_ref.config import Config
 from hier_ref.head import head_forward, head_vjp, init_head
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
-from hier_ref.losses import LOSSES, unit, unit_vjp
+from hier_ref.losses import unit, unit_vjp
 from hier_ref.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
 from hier_ref.sampler import batches_per_epoch, class_batches
 from hier_ref.triplets import Draws
@@ -29,7 +29,7 @@ def init_params(config: Config, n_features: int, n_classes: int) -> Params:
     """Draw the parameters of a new run: head.*, loss.* and, unless its weight is 0, proxies."""
     rng = np.random.default_rng([config.seed, 0])
     head = init_head(rng, n_features, *config.widths, scale=config.head_scale)
-    loss = LOSSES[config.loss].init(rng, n_classes, config.embedding)
+    loss = config.metric.init(rng, n_classes, config.embedding)
     params = {f"head.{name}": p for name, p in head.items()}
     params |= {f"loss.{name}": p for name, p in loss.items()}
     if config.hier_weight:
@@ -90,7 +90,7 @@ def batch_gradient(
 
     f (B, F) features, labels (B,) in 0..C-1 -> ({"metric", "hier"}, gradients by name).
     """
-    head, loss = group(params, "head."), LOSSES[config.loss]
+    head, loss = group(params, "head."), config.metric
     x = head_forward(f, head, config.layers)
     z = points(x, config)
     metric, grad_z, grad_loss = loss.grad(z, labels, group(params, "loss."), config.c)
@@ -120,7 +120,7 @@ def batch_autograd(
     def total(params):
         x = head_forward(f, group(params, "head."), config.layers)
         z = points(x, config)
-        metric = LOSSES[config.loss].value(z, labels, group(params, "loss."), config.c)
+        metric = config.metric.value(z, labels, group(params, "loss."), config.c)
         losses["metric"] = metric
         if draws is None:
             return metric
