@@ -31,9 +31,8 @@ class Backbone(NamedTuple):
 def load_backbone(name: str, weights: Path | None = None, device: str | None = None) -> Backbone:
     """Return a timm model without its classifier, with timm's weights or those of a file.
 
-    Without a device, the GPU where there is one.
-    Crop, mean and std are those of timm's data config: mean and std 0.5 for ViTs trained by
-    their authors' recipe, ImageNet's for most others.
+    Without a device, the GPU where there is one. Crop, mean and std are those of timm's data
+    config: mean and std 0.5 for most ViTs, ImageNet's for most others.
     Raises ValueError, in one line, where a package, the name, the file or the device is wrong.
     """
     try:
@@ -45,6 +44,7 @@ def load_backbone(name: str, weights: Path | None = None, device: str | None = N
         raise ValueError(f"--backbone {name}: no model of timm {timm.__version__}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = _create(timm, name, weights).eval()
+    digest = _digest(model)
     try:
         model.to(device)
     except (RuntimeError, AssertionError) as error:
@@ -54,10 +54,13 @@ def load_backbone(name: str, weights: Path | None = None, device: str | None = N
         raise ValueError(f"--backbone {name}: takes {config['input_size']}, expected RGB images")
 
     def embed(images: NDArray[np.float32]) -> NDArray:
-        with torch.inference_mode():
-            return model(torch.from_numpy(images).to(device)).float().cpu().numpy()
+        try:
+            with torch.inference_mode():
+                return model(torch.from_numpy(images).to(device)).float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError:
+            raise MemoryError(f"{device}: out of memory, take a smaller --batch") from None
 
-    identity = {"backbone": name, "weights": _digest(model), "device": device}
+    identity = {"backbone": name, "weights": digest, "device": device}
     identity |= {"torch": torch.__version__, "timm": timm.__version__}
     return Backbone(embed, config["input_size"][-1], config["mean"], config["std"], identity)
 
@@ -83,5 +86,5 @@ def _digest(model) -> str:
     sha = hashlib.sha256()
     for key, tensor in model.state_dict().items():
         sha.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.cpu().numpy().tobytes())
+        sha.update(tensor.numpy().tobytes())
     return sha.hexdigest()
