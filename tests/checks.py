@@ -31,6 +31,17 @@ LIMIT = {
     "trajectory_eps": (8, "8 steps of AdamW: measured at most 2.7 eps"),
     "float32_grad": (4e-6, "Proxy-Anchor multiplies float32 eps by alpha = 32; measured 5.4e-7"),
     "choice_eps": (400, "weights are exp of up to 50, of whose rounding each unit costs 50 eps"),
+    "parity_eps": (1e-15, "maps with the released constants, row by row: measured 2.9e-16"),
+    "parity": (1e-12, "what goes through artanh near its cut: measured 6.8e-13"),
+    "parity_slope": (
+        1e-11,
+        "artanh has slope 5e4 at its cut; against mpmath the released gradients are off by up to "
+        "3.8e-12 themselves, these by 5.2e-12; apart by 6.7e-12",
+    ),
+    "parity_loss": (1e-13, "the promise; measured 3.4e-16"),
+    "parity_stage": (1e-12, "distances and hinges: measured 4.1e-15"),
+    "parity_gradient": (1e-11, "the promise, of the largest entry: measured 2.9e-14"),
+    "parity_float32": (8e-6, "64 eps of float32 through distances and hinges; measured 4.8e-6"),
     "autograd": (1e-12, "two float64 evaluations of one gradient: some thousand roundings"),
     "difference": (1e-7, "five-point differences in float64: eps^(4/5) times the curvature"),
 }
