@@ -25,11 +25,7 @@ OTHER = {
     "straight_through": False,
     "max_tie": "first",
 }
-KS = {
-    "recall_CUB": (1, 2, 4, 8),
-    "recall_SOP": (1, 10, 100, 1000),
-    "recall_Inshop": (1, 10, 20, 30),
-}
+KS = {"recall_CUB": (1, 2, 4, 8), "recall_Inshop": (1, 10, 20, 30)}
 
 
 def flipped(name):
