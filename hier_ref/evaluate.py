@@ -1,7 +1,7 @@
 """Image retrieval with a trained head: `python -m hier_ref.evaluate --run runs/x`.
 
-Recall@K of the classes, Recall@1 of the coarser levels, each beside the untouched features.
-Chapter: docs/7-retrieval.md.
+Recall@K, R-precision and MAP@R of the classes and of the coarser levels, beside those of the
+untouched features. Chapter: docs/7-retrieval.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hier_ref.command import Parser, run_command
 from hier_ref.config import Config
 from hier_ref.features import Features, default_features, read_features
-from hier_ref.retrieval import first_hit_rank, recall_from_ranks
+from hier_ref.retrieval import rank_gallery, recall_from_ranks
 from hier_ref.runs import open_run, read_head
 from hier_ref.training import embed
 
@@ -22,31 +22,35 @@ ROWS = 8192  # images embedded at once
 
 
 class Scores(NamedTuple):
-    """Retrieval scores, each between 0 and 1, and how many wrong items tied with a right one."""
+    """How well one kind of labels is retrieved: shares of 1, and the ties with a right item."""
 
-    recall: dict[int, float]  # of the classes, by K
-    levels: dict[str, float]  # Recall@1 of each coarser level, by its name
+    recall: dict[int, float]  # by K
+    r_precision: float
+    map_at_r: float
     ties: int
 
 
 def score(
-    features: Features, ks: Sequence[int], c: float, embedding: Callable[[NDArray], NDArray]
-) -> Scores:
-    """Score the retrieval that the split of a features file stands for.
+    features: Features,
+    ks: Sequence[int],
+    c: float,
+    embedding: Callable[[NDArray], NDArray],
+    released_inshop_index: bool = False,
+) -> list[Scores]:
+    """Score the retrieval that the split of a features file stands for: classes, then levels.
 
     `embedding` maps rows (N, F) to (N, D), ball points for c > 0, anything for c = 0 (cosine).
-    Ties count against the query.
+    Ties count against the query. `released_inshop_index` as in `rank_gallery`.
     """
     query, gallery, exclude_self = features.retrieval_sets()
     z_query = _in_blocks(embedding, query.features)
     z_gallery = z_query if exclude_self else _in_blocks(embedding, gallery.features)
-    labels = [_label_columns(part) for part in (query, gallery)]
-    ranks, ties = first_hit_rank(z_query, labels[0], z_gallery, labels[1], c, exclude_self)
-    levels = {
-        name: recall_from_ranks(column, [1])[1]
-        for name, column in zip(level_names(features), ranks.T[1:], strict=True)
-    }
-    return Scores(recall_from_ranks(ranks[:, 0], ks), levels, int(ties[:, 0].sum()))
+    sets = z_query, _label_columns(query), z_gallery, _label_columns(gallery)
+    found = rank_gallery(*sets, c, exclude_self, released_inshop_index)
+    return [
+        Scores(recall_from_ranks(rank, ks), float(pure.mean()), float(mean.mean()), int(ties.sum()))
+        for rank, ties, pure, mean in zip(*(array.T for array in found), strict=True)
+    ]
 
 
 def raw(features: NDArray) -> NDArray:
@@ -73,28 +77,33 @@ def _in_blocks(embedding: Callable[[NDArray], NDArray], rows: NDArray) -> NDArra
     return np.concatenate(parts)
 
 
-def heading(ks: Sequence[int], levels: Sequence[str]) -> str:
+def heading(ks: Sequence[int], levels: Sequence[str] = ()) -> str:
     """Return the first line of a table of scores."""
-    recalls = "".join(f"{f'R@{k}':>8}" for k in ks)
-    return recalls + "".join(f"{f'R@1 {name}':>{len(name) + 6}}" for name in levels)
+    columns = [f"{word:>8}" for word in (*(f"R@{k}" for k in ks), "R-prec", "MAP@R")]
+    return "".join((*columns, *(f"  R@{ks[0]} {name}" for name in levels)))
 
 
-def line(scores: Scores) -> str:
-    """Return the scores as percentages under `heading`."""
-    recalls = "".join(f"{100 * share:8.2f}" for share in scores.recall.values())
-    levels = (f"{100 * share:{len(name) + 6}.2f}" for name, share in scores.levels.items())
-    return recalls + "".join(levels)
+def line(scores: Sequence[Scores], levels: Sequence[str] = ()) -> str:
+    """Return the scores as percentages under `heading`, of the `levels` Recall at the first K."""
+    first = scores[0]
+    shares = [*first.recall.values(), first.r_precision, first.map_at_r]
+    columns = [f"{100 * share:8.2f}" for share in shares]
+    for name, coarser in zip(levels, scores[1:], strict=False):
+        k, share = next(iter(coarser.recall.items()))
+        columns.append(f"{100 * share:{len(f'  R@{k} {name}')}.2f}")
+    return "".join(columns)
 
 
 def make_parser() -> Parser:
     """Return the parser of the command."""
     parser = Parser(
         prog="python -m hier_ref.evaluate",
-        description="Recall@K on the test rows of a features file, in percent: of the untouched\n"
-        "features by cosine, and of a trained run by distance in the ball.",
+        description="Recall@K, R-precision and MAP@R on the test rows of a features file, in\n"
+        "percent: of the untouched features by cosine, of a trained run by its own distance;\n"
+        "for the classes, then for each coarser level of the file.",
         epilog="examples:\n"
         "  python -m hier_ref.evaluate --run runs/x --ks 1 10 100\n"
-        "  python -m hier_ref.evaluate --raw --features cub_vit.npz",
+        "  python -m hier_ref.evaluate --features cub_vit.npz",
     )
     parser.add_argument("--run", type=Path, metavar="RUN", help="folder of a run, such as runs/x")
     parser.add_argument(
@@ -109,29 +118,44 @@ def make_parser() -> Parser:
         default=Config().recall_at,
         help=f"the K of Recall@K (default: {' '.join(map(str, Config().recall_at))})",
     )
+    parser.add_argument(
+        "--released-inshop-index",
+        action="store_true",
+        help="leave out gallery image i of query i, as the HIER authors' code does",
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print a table of scores of a run and of the untouched features."""
     args = make_parser().parse_args(argv)
-    if args.run is None and not args.raw:
-        raise ValueError("nothing to evaluate: name a run with --run, or the features with --raw")
+    if args.run is None and args.features is None and not args.raw:
+        raise ValueError("nothing to evaluate: name --run or --features, or ask for --raw")
     if min(args.ks) < 1:
         raise ValueError(f"--ks {min(args.ks)}: expected at least 1")
     run = open_run(args.run)[0] if args.run else None
     path = args.features or (run.features if run else "default")
     features = read_features(default_features() if path == "default" else path)
-    ks = tuple(dict.fromkeys(args.ks))
-    rows = {"raw": (0.0, raw)}
+    if args.released_inshop_index and features.retrieval_sets()[2]:
+        raise ValueError(
+            f"--released-inshop-index: {features.source} has no query and gallery, expected both"
+        )
+    embeddings = {"raw": (0.0, raw)}
     if run and not args.raw:
         params = read_head(run.folder, run.config)
         _check_width(features, params, run.folder)
-        rows["run"] = (run.config.c, lambda f: embed(f, params, run.config))
-    print(f"{features.source}\n      {heading(ks, level_names(features))}  (percent)")
-    for name, (c, embedding) in rows.items():
-        scores = score(features, ks, c, embedding)
-        print(f"{name:6}{line(scores)}" + (f"  ({scores.ties} ties)" if scores.ties else ""))
+        embeddings["run"] = (run.config.c, lambda f: embed(f, params, run.config))
+    _print_table(features, tuple(dict.fromkeys(args.ks)), embeddings, args.released_inshop_index)
+
+
+def _print_table(features: Features, ks: Sequence[int], embeddings: dict, inshop: bool) -> None:
+    names = ["", *(f" {name}" for name in level_names(features))]
+    width = 3 + max(map(len, names))
+    print(f"{features.source}\n{'':{width}}{heading(ks)}  (percent)")
+    for which, (c, embedding) in embeddings.items():
+        for name, scores in zip(names, score(features, ks, c, embedding, inshop), strict=True):
+            ties = f"  ({scores.ties} ties)" if scores.ties else ""
+            print(f"{which + name:{width}}{line([scores])}{ties}")
 
 
 def _check_width(features: Features, params: dict[str, NDArray], folder: Path) -> None:

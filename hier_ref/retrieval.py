@@ -1,18 +1,52 @@
 """Recall@K as a rank statistic: how many wrong items come before the first correct one.
 
-Derived in docs/7-retrieval.md. Nothing is sorted: one minimum and two counts per query, in
-blocks of queries, so that memory does not grow with queries x gallery.
+Derived in docs/7-retrieval.md. For a rank nothing is sorted: one minimum and two counts per
+query, in blocks of queries, so that memory does not grow with queries x gallery. The measures
+that look at more places are in `hier_ref.precision`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from hier_ref.pairwise import pairwise_sq
 from hier_ref.poincare import gap
+from hier_ref.precision import precision_at_r
 
 MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
 BLOCK = 2**22  # keys held at once
+
+
+class Ranking(NamedTuple):
+    """What is known of each query; arrays (Q,) or, with one column per level, (Q, L)."""
+
+    rank: np.ndarray  # int64 (R1)
+    ties: np.ndarray  # int64 (R1)
+    r_precision: np.ndarray  # float64 (R4)
+    average_precision: np.ndarray  # float64 (R5)
+
+
+def rank_gallery(
+    query: np.ndarray,
+    query_labels: np.ndarray,
+    gallery: np.ndarray,
+    gallery_labels: np.ndarray,
+    c: float,
+    exclude_self: bool,
+    released_inshop_index: bool = False,
+) -> Ranking:
+    """Return all that is known of each query, from one pass over the distances.
+
+    Shapes: points (Q, D), (G, D); labels (Q,), (G,), or one column per level (Q, L), (G, L). c > 0
+    ranks by distance in the ball (c|x|^2 < 1), c = 0 by cosine. With exclude_self, query i is
+    gallery item i and does not find itself. The authors' released code leaves out item i of
+    another gallery too; `released_inshop_index` does the same (K56). Ranks and ties as in
+    `first_hit_rank`, precisions as in `precision_at_r`, also for Raises.
+    """
+    measures = (_count, precision_at_r)
+    arguments = query, query_labels, gallery, gallery_labels, c, exclude_self
+    return Ranking(*_measured(measures, *arguments, released_inshop_index))
 
 
 def first_hit_rank(
@@ -25,29 +59,48 @@ def first_hit_rank(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (ranks, ties): how many wrong items are no farther than the nearest correct  (R1).
 
-    Shapes: points (Q, D), (G, D); labels (Q,), (G,) -> (Q,), (Q,) int64, or with one column per
-    level (Q, L), (G, L) -> (Q, L), (Q, L) from the same distances. c > 0 ranks by distance in the
-    ball (c|x|^2 < 1), c = 0 by cosine. With exclude_self, query i is gallery item i and does not
-    find itself. `ties` of the `ranks` are exactly as far as the nearest correct item and count
-    against the query (K50); a zero vector has cosine 0 with everything (K51); without a correct
-    item the rank is MISS (K52). Raises ValueError for empty sets, shapes that do not fit, NaN
-    and points outside the ball. Source: derived in docs/7-retrieval.md.
+    Arguments as for `rank_gallery` -> (Q,), (Q,) int64, or (Q, L), (Q, L). `ties` of the `ranks`
+    are exactly as far as the nearest correct item and count against the query (K50); a zero
+    vector has cosine 0 with everything (K51); without a correct item the rank is MISS (K52).
+    Raises ValueError for empty sets, shapes that do not fit, NaN and points outside the ball.
+    Source: derived in docs/7-retrieval.md.
     """
+    ranks, ties = _measured(
+        (_count,), query, query_labels, gallery, gallery_labels, c, exclude_self
+    )
+    return ranks, ties
+
+
+def _measured(
+    measures: tuple[Callable, ...],
+    query: np.ndarray,
+    query_labels: np.ndarray,
+    gallery: np.ndarray,
+    gallery_labels: np.ndarray,
+    c: float,
+    exclude_self: bool,
+    exclude_same_index: bool = False,
+) -> list[np.ndarray]:
+    """Apply measures of (key, correct), block by block of queries, level by level."""
     x, y = _points(query, gallery, exclude_self)
     x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
     (x, _), (y, weight) = _prepared("query", x, c), _prepared("gallery", y, c)
     kept, copies = _distinct(y)
     y, weight = y[kept], weight[kept]
-    ranks, ties = np.empty((2, *x_labels.shape), np.int64)
+    blocks = []
     for rows in _blocks(len(x), len(y_labels)):
         key = ranking_key(x[rows], y, weight, c)[:, copies]
-        if exclude_self:
+        if exclude_self or exclude_same_index:
             np.fill_diagonal(key[:, rows], np.inf)
-        for column, labels in enumerate(y_labels.T):
-            correct = x_labels[rows, column, None] == labels
-            ranks[rows, column], ties[rows, column] = _count(key, correct)
+        levels, there = zip(x_labels[rows].T, y_labels.T, strict=True), key < np.inf
+        found = (_found(measures, key, (a[:, None] == b) & there) for a, b in levels)
+        blocks.append([np.stack(arrays, axis=1) for arrays in zip(*found, strict=True)])
     shape = np.shape(query_labels)
-    return ranks.reshape(shape), ties.reshape(shape)
+    return [np.concatenate(parts).reshape(shape) for parts in zip(*blocks, strict=True)]
+
+
+def _found(measures: tuple[Callable, ...], key: np.ndarray, correct: np.ndarray) -> list:
+    return [array for measure in measures for array in measure(key, correct)]
 
 
 def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> np.ndarray:

@@ -36,8 +36,9 @@ __all__ = ["HierHead", "main", "train"]
 
 DESCRIPTION = """\
 Train a head on backbone features with a metric loss and HIER, and score it by
-image retrieval on the test rows: Recall@K in percent, each beside that of the
-untouched features. Without arguments: the features that come with the package.
+image retrieval on the test rows: Recall@K, R-precision and MAP@R in percent, each
+beside that of the untouched features. Without arguments: the features that come
+with the package.
 """
 EPILOG = """\
 examples:
@@ -96,7 +97,7 @@ def train(trainer: Trainer, run: Run, features: Features) -> None:
         print(_line(row))
 
     def evaluate(losses: dict[str, float]) -> None:
-        rows.append({"epoch": trainer.epoch, **losses, **_score(trainer, features)._asdict()})
+        rows.append({"epoch": trainer.epoch, **losses, **_score(trainer, features)})
         print(f"{_line(rows[-1])}{progress}", flush=True)
         run.write_metrics(rows)
 
@@ -110,16 +111,20 @@ def train(trainer: Trainer, run: Run, features: Features) -> None:
     write_arrays(run.folder / HEAD, trainer.params | {"classes": trainer.classes})
 
 
-def _score(trainer: Trainer, features: Features) -> Scores:
+def _score(trainer: Trainer, features: Features) -> dict:
     params, config = trainer.params, trainer.config
-    return score(features, config.recall_at, config.c, lambda f: embed(f, params, config))
+    found = score(features, config.recall_at, config.c, lambda f: embed(f, params, config))
+    first, *coarser = (scores._asdict() for scores in found)
+    return first | {"levels": dict(zip(level_names(features), coarser, strict=True))}
 
 
 def _line(row: dict) -> str:
     """Return one evaluation of metrics.jsonl as a line of the table."""
-    scores = Scores(*(row[name] for name in Scores._fields))
-    losses = {name: row[name] for name in row if name not in ("epoch", *Scores._fields)}
-    return f"{row['epoch']:6}{line(scores)}{_losses(losses)}"
+    parts = row, *row["levels"].values()
+    scores = [Scores(*(part[name] for name in Scores._fields)) for part in parts]
+    others = ("epoch", "levels", *Scores._fields)
+    losses = {name: row[name] for name in row if name not in others}
+    return f"{row['epoch']:6}{line(scores, list(row['levels']))}{_losses(losses)}"
 
 
 def make_parser() -> Parser:
@@ -219,7 +224,8 @@ def main(argv: list[str] | None = None) -> None:
     seen = np.isin(features.retrieval_sets()[0].labels, trainer.classes).any()
     unit = "percent" if seen else "percent, unseen classes"
     print(f"\n epoch{heading(config.recall_at, level_names(features))}  ({unit})")
-    print(f"   raw{line(score(features, config.recall_at, 0.0, raw))}", flush=True)
+    untouched = score(features, config.recall_at, 0.0, raw)
+    print(f"   raw{line(untouched, level_names(features))}", flush=True)
     try:
         train(trainer, run, features)
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """`python -m hier_ref.evaluate`: the scores of a run are those of its training, and of raw."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,10 @@ def run():
 
 
 def rows(ended):
-    """The table as name -> numbers."""
+    """The table as name -> numbers: four recalls, R-precision, MAP@R."""
     assert (ended.code, ended.err) == (0, "")
-    lines = ended.out.splitlines()[2:]
-    return {each.split()[0]: [float(word) for word in each.split()[1:6]] for each in lines}
+    lines = [re.split(r"  +", each.split("  (")[0]) for each in ended.out.splitlines()[2:]]
+    return {name: [float(word) for word in columns] for name, *columns in lines}
 
 
 def refused(*argv):
@@ -49,16 +50,20 @@ def refused(*argv):
 def test_the_scores_of_a_run_are_those_that_its_training_printed(run):
     ended = call(main, "--run", run)
     last = json.loads((run / METRICS).read_text().splitlines()[-1])
-    want = 100 * np.array([*last["recall"].values(), last["levels"]["pair"]])
-    np.testing.assert_allclose(rows(ended)["run"], want, rtol=0, atol=0.0051)
+    for name, part in {"run": last, "run pair": last["levels"]["pair"]}.items():
+        want = [*part["recall"].values(), part["r_precision"], part["map_at_r"]]
+        np.testing.assert_allclose(rows(ended)[name], 100 * np.array(want), rtol=0, atol=0.0051)
     assert ended.out.splitlines()[0] == "good.npz"
 
 
 def test_raw_needs_no_run_and_is_the_same_beside_one(run):
     alone = rows(call(main, "--raw", "--features", "good.npz"))
-    assert alone.keys() == {"raw"}
-    assert rows(call(main, "--run", run))["raw"] == alone["raw"]
+    assert alone.keys() == {"raw", "raw pair"}
+    beside = rows(call(main, "--run", run))
+    assert beside.keys() == {"raw", "raw pair", "run", "run pair"}
+    assert {name: beside[name] for name in alone} == alone
     assert rows(call(main, "--run", run, "--raw")) == alone
+    assert rows(call(main, "--features", "good.npz")) == alone
 
 
 def test_other_features_of_the_same_width_are_scored(run):
@@ -69,7 +74,7 @@ def test_other_features_of_the_same_width_are_scored(run):
 
 def test_each_k_is_a_column_once(run):
     ended = call(main, "--run", run, "--ks", 1, 40, 1)
-    assert ended.out.splitlines()[1].split() == "R@1 R@40 R@1 pair (percent)".split()
+    assert ended.out.splitlines()[1].split() == "R@1 R@40 R-prec MAP@R (percent)".split()
     assert rows(ended)["run"][1] > rows(ended)["run"][0]
 
 
@@ -85,8 +90,10 @@ def test_ties_are_reported():
     x[48:] = 1.0  # all test images alike
     save(Path("same.npz"), features=x)
     ended = call(main, "--raw", "--features", "same.npz")
-    assert rows(ended)["raw"] == [0.0] * 5
-    assert ended.out.rstrip().endswith(f"({48 * 42} ties)")  # each image with 42 wrong ones
+    assert rows(ended) == {"raw": [0.0] * 6, "raw pair": [0.0] * 6}
+    fine, pair = ended.out.splitlines()[2:]
+    assert fine.endswith(f"({48 * 42} ties)")  # each image with 42 wrong ones
+    assert pair.endswith(f"({48 * 36} ties)")
 
 
 @pytest.mark.parametrize("k", [0, -1])
@@ -95,8 +102,8 @@ def test_a_k_below_1_is_refused(run, k):
 
 
 def test_nothing_to_evaluate_is_refused():
-    line = "nothing to evaluate: name a run with --run, or the features with --raw"
-    assert refused() == refused("--features", "good.npz") == line
+    line = "nothing to evaluate: name --run or --features, or ask for --raw"
+    assert refused() == refused("--ks", 1) == line
 
 
 def test_features_of_another_width_are_refused(run):
@@ -133,7 +140,15 @@ def test_bad_arguments_are_refused(argv, message):
 def test_help_teaches_every_option():
     ended = call(main, "--help")
     assert (ended.code, ended.err) == (0, "")
-    for word in ("--run", "--features", "--raw", "--ks", "examples:", "(default: 1 2 4 8)"):
+    for word in (
+        "--run",
+        "--features",
+        "--raw",
+        "--ks",
+        "--released-inshop-index",
+        "examples:",
+        "(default: 1 2 4 8)",
+    ):
         assert word in ended.out
 
 
@@ -158,8 +173,10 @@ def test_score_of_a_line_by_hand():
         )
     )
     found = score(features, (1, 2, 3), 0.0, identity)
-    # The third image's neighbours are a, a, b: rank 2. All others find their class first.
-    assert found == Scores({1: 0.8, 2: 0.8, 3: 1.0}, {"pair": 1.0}, 0)
+    # The third image's neighbours are a, a, b, b: rank 2, and none right among its R = 2 nearest.
+    # All others have nothing but their own class there.
+    assert found[0] == Scores({1: 0.8, 2: 0.8, 3: 1.0}, 0.8, 0.8, 0)
+    assert found[1:] == [Scores({1: 1.0, 2: 1.0, 3: 1.0}, 1.0, 1.0, 0)]
 
 
 def test_embedding_in_blocks_changes_nothing(monkeypatch):
@@ -180,7 +197,7 @@ def test_queries_look_into_the_gallery_only():
 
     found = score(features, (1, 40), 0.0, embedding)
     assert seen == [8, 40]
-    assert found.recall[40] == 1.0
+    assert found[0].recall[40] == 1.0
 
 
 def test_float16_is_scored_in_float32():
@@ -198,19 +215,42 @@ def test_levels_without_names_are_numbered_and_may_be_absent():
     absent = read_features(save(Path("b.npz"), levels=None, level_names=None))
     assert level_names(numbered) == ["level 1", "level 2"]
     assert level_names(absent) == []
-    assert score(absent, (1,), 0.0, raw).levels == {}
-    both = score(numbered, (1,), 0.0, raw)
-    assert both.recall[1] <= both.levels["level 1"] <= both.levels["level 2"]
+    assert len(score(absent, (1,), 0.0, raw)) == 1
+    fine, first, second = score(numbered, (1,), 0.0, raw)
+    assert fine.recall[1] <= first.recall[1] <= second.recall[1]
 
 
 def test_columns_stand_under_their_headings():
     names = ["a", "a level with a long name"]
-    scores = Scores({1: 0.5, 1000: 1.0}, dict.fromkeys(names, 1.0), 0)
-    head, body = heading((1, 1000), names), line(scores)
+    scores = Scores({1: 0.5, 1000: 1.0}, 0.25, 0.125, 0)
+    head, body = heading((1, 1000), names), line([scores] * 3, names)
     assert len(head) == len(body)
-    for word in ("50.00", "100.00"):
-        assert head[body.index(word) + len(word) - 1] in "10"
-    assert body.split() == ["50.00", "100.00", "100.00", "100.00"]
+    ends = [match.end() for match in re.finditer(r"[\d.]+", body)]
+    assert ends == [8, 16, 24, 32, *(head.index(name) + len(name) for name in names)]
+    assert body.split() == ["50.00", "100.00", "25.00", "12.50", "50.00", "50.00"]
+    assert heading((1, 1000)) == "     R@1  R@1000  R-prec   MAP@R"
+
+
+def test_the_released_index_of_inshop_leaves_out_an_unrelated_image():
+    # Query 0 and gallery item 0 are one class and closest: by position, the item is left out.
+    x = np.radians([0.0, 90.0, 1.0, 20.0, 91.0, 300.0, 310.0, 320.0])
+    save(
+        Path("shop.npz"),
+        features=np.stack([np.cos(x), np.sin(x)], axis=1),
+        labels=np.array([0, 1, 0, 1, 1, 2, 2, 3]),
+        split=np.array(["query"] * 2 + ["gallery"] * 3 + ["train"] * 3),
+        levels=None,
+        level_names=None,
+    )
+    argv = "--features", "shop.npz", "--ks", 1
+    assert rows(call(main, *argv))["raw"] == [100.0, 100.0, 100.0]
+    # query 0 has no correct item left; query 1 loses item 1, and its one correct item is first
+    assert rows(call(main, *argv, "--released-inshop-index"))["raw"] == [50.0, 50.0, 50.0]
+
+
+def test_the_released_index_of_inshop_needs_a_query_and_a_gallery():
+    line = refused("--features", "good.npz", "--released-inshop-index")
+    assert line == "--released-inshop-index: good.npz has no query and gallery, expected both"
 
 
 def test_config_and_command_score_the_same_ks_by_default():

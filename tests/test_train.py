@@ -66,7 +66,8 @@ def test_a_run_prints_what_it_reads_and_writes():
     )
     assert lines[1].endswith("; 4 x 2 batches")
     assert lines[2] == "run       r"
-    assert lines[4].split() == "epoch R@1 R@2 R@4 R@8 R@1 pair (percent, unseen classes)".split()
+    columns = "epoch R@1 R@2 R@4 R@8 R-prec MAP@R R@1 pair (percent, unseen classes)"
+    assert lines[4].split() == columns.split()
     assert [line.split()[0] for line in lines[5:9]] == ["raw", "0", "2", "4"]
     assert lines[-1] == f"written   {Path('r', HEAD)}, {Path('r', METRICS)}"
     assert set(files("r")) == {HEAD, METRICS, CONFIG, CHECKPOINT}
@@ -76,8 +77,10 @@ def test_metrics_hold_what_the_table_shows():
     out = train("--out", "r").out.splitlines()
     rows = [json.loads(line) for line in Path("r", METRICS).read_text().splitlines()]
     for row, line in zip(rows, out[6:9], strict=True):
-        shown = [float(word) for word in line.split()[:6]]
-        want = [row["epoch"], *(100 * np.array([*row["recall"].values(), row["levels"]["pair"]]))]
+        shown = [float(word) for word in line.split()[:8]]
+        pair = row["levels"]["pair"]
+        want = [*row["recall"].values(), row["r_precision"], row["map_at_r"], pair["recall"]["1"]]
+        want = [row["epoch"], *(100 * np.array(want))]
         np.testing.assert_allclose(shown, want, rtol=0, atol=0.0051)
     assert "metric" not in rows[0]
     assert f"metric {rows[1]['metric']:.3f}  hier {rows[1]['hier']:.3f}" in out[7]
