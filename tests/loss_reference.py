@@ -32,7 +32,7 @@ def soft_hinges(terms, sharpness):
 
 
 def multi_similarity(s, labels, alpha, beta, base):
-    """Equation 14 of Multi-Similarity without its mining, and without the image itself."""
+    """Multi-Similarity without its mining, and without the image itself."""
     n, total = range(len(s)), mpf(0)
     for i in n:
         own = [base - s[i][j] for j in n if j != i and labels[j] == labels[i]]
@@ -57,7 +57,7 @@ def mean_cross_entropy(logits, labels):
 
 
 def soft_triple(s, labels, scale, gamma, margin):
-    """Equations 5 and 6 of SoftTriple; s[i][k][m] with centre m of class k."""
+    """SoftTriple; s[i][k][m] with centre m of class k."""
 
     def relaxed(row):
         weights = [exp(a / mpf(gamma)) for a in row]

@@ -13,7 +13,7 @@ LABELS = [0, 1, 0, 2, 2, 2, 4]
 
 @pytest.mark.parametrize("alpha, beta, base", [(2.0, 50.0, 0.5), (1.0, 1.0, 0.0)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_multi_similarity_L8_agrees_with_equation_14_in_mpmath(alpha, beta, base, dtype):
+def test_multi_similarity_L8_agrees_with_mpmath(alpha, beta, base, dtype):
     loss = MultiSimilarity(alpha, beta, base)
     for seed in range(3):
         z, labels, _ = batch(loss, seed, LABELS, dtype=dtype)

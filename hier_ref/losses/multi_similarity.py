@@ -46,7 +46,7 @@ class MultiSimilarity:
     """Multi-similarity by cosine, over all pairs of the batch: no mining. (L8).
 
     It sees directions only: c has no effect.
-    Source: Wang, Han, Huang, Dong, Scott, CVPR 2019, equation 14, base for their lambda.
+    Source: Wang, Han, Huang, Dong, Scott, CVPR 2019, base for their lambda.
     """
 
     alpha: float = 2.0

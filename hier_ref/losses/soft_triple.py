@@ -40,7 +40,7 @@ class SoftTriple:
 
     It sees directions only: c has no effect. The paper's penalty that merges centres is left
     out, as in the released HIER code.
-    Source: Qian, Shang, Sun, Hu, Li, Jin, ICCV 2019, equation 6.
+    Source: Qian, Shang, Sun, Hu, Li, Jin, ICCV 2019.
     """
 
     centres: int = 10

@@ -22,7 +22,7 @@ class NormSoftmax:
     """Normalised softmax: cross-entropy over the cosines with all class proxies. (L11).
 
     It sees directions only: c has no effect. With a single class it is 0 (K37).
-    Source: Zhai, Wu, BMVC 2019, equation 3, with their temperature.
+    Source: Zhai, Wu, BMVC 2019, with their temperature.
     """
 
     temperature: float = 0.05

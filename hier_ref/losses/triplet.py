@@ -17,8 +17,8 @@ class Triplet:
 
     i and j are of one class, k is not; distances are squared, between points scaled to length 1.
     It sees directions only: c has no effect. No hinge above 0: the loss is 0 (K34), (K35).
-    Source: Schroff, Kalenichenko, Philbin, CVPR 2015, equation 2 and their margin; the mean over
-    triplets that count is "batch all" of Hermans, Beyer, Leibe 2017.
+    Source: Schroff, Kalenichenko, Philbin, CVPR 2015, with their margin; the mean over triplets
+    that count is that of Hermans, Beyer, Leibe 2017.
     """
 
     margin: float = 0.2
