@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import autograd.numpy as np
 from autograd.extend import defvjp, primitive
+from autograd.tracer import getval
 from numpy import ndarray
 
 from hier_ref.convention import Convention
@@ -52,14 +53,15 @@ def _along(g: ndarray, x: ndarray) -> ndarray:
 
 def clip_norm(u: ndarray, r: float, k: Convention) -> ndarray:
     """Return u min(1, r/(|u| + clip_eps)): (..., D) -> (..., D). (C1)."""
-    return np.minimum(1.0, r / (norm(u) + k.clip_eps)) * u
+    m = norm(u) + k.clip_eps
+    return np.where(m > r, r / np.where(m > r, m, 1.0), 1.0) * u
 
 
 def clip_norm_vjp(g: ndarray, u: ndarray, r: float, k: Convention) -> ndarray:
     """Gradient of `clip_norm`: (..., D). (C1')."""
     n = norm(u)
-    m = n + k.clip_eps
-    return np.where(m > r, r / m * (g - n / m * _along(g, u)), g)
+    m = np.where(n + k.clip_eps > r, n + k.clip_eps, 1.0)
+    return np.where(n + k.clip_eps > r, r / m * (g - n / m * _along(g, u)), g)
 
 
 def expmap0(u: ndarray, c: float, k: Convention) -> ndarray:
@@ -113,21 +115,30 @@ def to_ball_vjp(g: ndarray, u: ndarray, c: float, r: float, k: Convention) -> nd
 
 
 @primitive
-def artanh(s: ndarray, margin: float) -> ndarray:
+def artanh(s: ndarray, margin: float, rest: ndarray | None = None) -> ndarray:
     """Return artanh of s cut at 1 - margin, any shape; its slope is that at the cut. (C5).
 
     By two logarithms, which of a small s keep the absolute digits only: so does what they wrote.
+    Without a cut s may round to 1; `rest`, the 1 - s² that no subtraction made, tells how near.
     """
+    if not margin and rest is not None:
+        return np.arcsinh(s / np.sqrt(rest))
     s = np.clip(s, margin - 1, 1 - margin)
     return (np.log(1 + s) - np.log(1 - s)) * 0.5
 
 
-def artanh_vjp(g: ndarray, s: ndarray, margin: float) -> ndarray:
-    """Gradient of `artanh`, any shape: the cut does not stop it. (C5')."""
+def artanh_vjp(g: ndarray, s: ndarray, margin: float, rest: ndarray | None = None) -> ndarray:
+    """Gradient of `artanh` in s, any shape: the cut does not stop it. (C5')."""
+    if not margin and rest is not None:
+        return g / rest
     return g / (1 - np.clip(s, margin - 1, 1 - margin) ** 2)
 
 
-defvjp(artanh, lambda ans, s, margin: lambda g: artanh_vjp(g, s, margin), argnums=(0,))
+defvjp(
+    artanh,
+    lambda ans, s, margin, rest=None: lambda g: artanh_vjp(g, s, margin, rest),
+    argnums=(0,),
+)
 
 
 def pairwise_distance(x: ndarray, y: ndarray, c: float, k: Convention) -> ndarray:
@@ -137,11 +148,19 @@ def pairwise_distance(x: ndarray, y: ndarray, c: float, k: Convention) -> ndarra
     the denominator of ⊕. 0 for equal points, gradient 0.
     """
     c, q = curvature(c, k), pairwise_sq(x, y)
-    D = gap(x, c)[:, None] * gap(y, c) + c * q
+    ab = gap(x, c)[:, None] * gap(y, c)
+    D = ab + c * q
     same = q == 0
     n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))
     s = np.sqrt(c) * n * np.sqrt(D) / (D + k.mobius_denominator_eps)
-    return (2 / np.sqrt(c) * artanh(s, k.artanh_margin)).astype(x.dtype)
+    rest = _rest(getval(ab), getval(D), k)
+    return (2 / np.sqrt(c) * artanh(s, k.artanh_margin, rest)).astype(x.dtype)
+
+
+def _rest(ab: ndarray, D: ndarray, k: Convention) -> ndarray:
+    """1 - s² for s as above: ((D + eps)² - c q D)/(D + eps)², where D² - c q D is a b D."""
+    eps = k.mobius_denominator_eps
+    return (ab * D + 2 * eps * D + eps**2) / (D + eps) ** 2
 
 
 def pairwise_distance_vjp(
@@ -150,10 +169,10 @@ def pairwise_distance_vjp(
     """Gradient of `pairwise_distance`: (M, D), (N, D); add both where y is x. (C4')."""
     c, q = curvature(c, k), pairwise_sq(x, y)
     a, b = gap(x, c), gap(y, c)
-    D = a[:, None] * b + c * q
-    n = np.sqrt(q)
-    s = np.sqrt(c) * n * np.sqrt(D) / (D + k.mobius_denominator_eps)
-    g_s = 2 / np.sqrt(c) * artanh_vjp(g, s, k.artanh_margin)
+    ab = a[:, None] * b
+    D = ab + c * q
+    s = np.sqrt(c) * np.sqrt(q) * np.sqrt(D) / (D + k.mobius_denominator_eps)
+    g_s = 2 / np.sqrt(c) * artanh_vjp(g, s, k.artanh_margin, _rest(ab, D, k))
     g_D = g_s * s * (1 / (2 * D) - 1 / (D + k.mobius_denominator_eps))
     g_q = np.where(q == 0, 0.0, g_s * s / (2 * np.where(q == 0, 1.0, q))) + c * g_D
     grad_x, grad_y = pairwise_sq_vjp(g_q, x, y)
