@@ -1,0 +1,85 @@
+"""What a tree is read from and scored by: embeddings, proxies and labels of unseen rows."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hier_ref.evaluate import level_names
+from hier_ref.features import CONTRACT, Features, default_features, read_features
+from hier_ref.runs import open_run, read_head
+from hier_ref.training import embed, points
+
+LIMIT = 5000  # the distances of many more rows would fill the memory
+
+
+class Material(NamedTuple):
+    """Rows of a features file as one run sees them."""
+
+    z: NDArray  # (N, D) points of the ball
+    l: NDArray | None  # (P, D) proxies; None for a run without HIER
+    c: float
+    source: Features  # the whole file
+    part: Features  # the N rows of it
+    rows: NDArray  # (N,) where they stand in the features file
+
+    @property
+    def columns(self) -> NDArray:
+        """(N, L) the class and the coarser levels, finest first."""
+        levels = [] if self.part.levels is None else [self.part.levels]
+        return np.column_stack([self.part.labels, *levels])
+
+    @property
+    def column_names(self) -> list[str]:
+        """What the L columns are called."""
+        return ["class", *level_names(self.part)]
+
+    @property
+    def names(self) -> list[str]:
+        """What each point shows, and its row in the file, which makes the name unique."""
+        names, labels = self.part.class_names, self.part.labels
+        shown = [f"class {label}" for label in labels] if names is None else names[labels]
+        return [f"{name} [{row}]" for name, row in zip(shown, self.rows, strict=True)]
+
+
+def gather(folder: Path, features: Features | None = None, limit: int = LIMIT) -> Material:
+    """Embed the test rows of a features file, or its gallery, with the head of a run.
+
+    features: by default those that the run was made from. Of more than `limit` rows as many are
+    drawn, always the same. Raises ValueError for a run that is not in the ball, and for features
+    of another width.
+    """
+    run, _ = open_run(folder)
+    config, params = run.config, read_head(folder, run.config)
+    if not config.c:
+        raise ValueError(f"{folder}: trained on the sphere (c 0), expected a run in the ball")
+    if features is None:
+        features = read_features(default_features() if run.features == "default" else run.features)
+    rows = unseen_rows(features, limit)
+    per_row = [key for key, rule in CONTRACT.items() if rule.axes[0] == "N"]
+    kept = {key: getattr(features, key) for key in per_row}
+    part = replace(features, **{key: a[rows] for key, a in kept.items() if a is not None})
+    _check_width(part, params, folder)
+    z = embed(part.features, params, config).astype(float)
+    l = points(params["proxies"], config).astype(float) if "proxies" in params else None
+    return Material(z, l, config.c, features, part, rows)
+
+
+def unseen_rows(features: Features, limit: int) -> NDArray:
+    """(K,) ascending rows to read the tree from: of the test split, or of the gallery."""
+    word = "gallery" if "query" in features.split else "test"
+    rows = np.flatnonzero(features.split == word)
+    if len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
+
+
+def _check_width(part: Features, params: dict[str, NDArray], folder: Path) -> None:
+    first = "head.hidden_weight" if "head.hidden_weight" in params else "head.weight"
+    expected, found = params[first].shape[1], part.features.shape[1]
+    if found != expected:
+        raise ValueError(
+            f"{part.source}: found {found} columns, the head of {folder} takes {expected}"
+        )
