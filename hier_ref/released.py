@@ -66,34 +66,34 @@ def clip_norm_vjp(g: ndarray, u: ndarray, r: float, k: Convention) -> ndarray:
 
 def expmap0(u: ndarray, c: float, k: Convention) -> ndarray:
     """Return tanh(ζ)/ζ u, ζ = √c max(|u|, min_norm), tanh's argument cut: (..., D). (C2)."""
-    zeta = np.sqrt(curvature(c, k)) * np.maximum(norm(u), _tiny(k.min_norm))
+    zeta = np.sqrt(curvature(c, k)) * np.maximum(norm(u), _least(u, k))
     return np.tanh(np.minimum(zeta, k.tanh_limit)) / zeta * u
 
 
 def expmap0_vjp(g: ndarray, u: ndarray, c: float, k: Convention) -> ndarray:
     """Gradient of `expmap0`: (..., D); the cuts pass none. (C2')."""
     n = norm(u)
-    zeta = np.sqrt(curvature(c, k)) * np.maximum(n, _tiny(k.min_norm))
+    zeta = np.sqrt(curvature(c, k)) * np.maximum(n, _least(u, k))
     t = np.tanh(np.minimum(zeta, k.tanh_limit)) / zeta
     slope = np.where(zeta < k.tanh_limit, 1 - (t * zeta) ** 2, 0.0)
     return t * g + np.where(n > k.min_norm, slope - t, 0.0) * _along(g, u)
 
 
-def _tiny(least: float) -> float:
-    """Keep 0/0 away where there is no least norm: any number below all norms does."""
-    return max(least, 1e-300)
+def _least(u: ndarray, k: Convention) -> float:
+    """Keep 0/0 away where there is no least norm: a number below all others does."""
+    return max(k.min_norm, float(np.finfo(getval(u).dtype).tiny))
 
 
 def project(x: ndarray, c: float, k: Convention) -> ndarray:
     """Return x, or x on the largest allowed radius if it lies beyond: (..., D). (C3)."""
-    n = np.maximum(norm(x), _tiny(k.min_norm))
+    n = np.maximum(norm(x), _least(x, k))
     largest = _largest_radius(c, k)
     return np.where(n > largest, x / n * largest, x)
 
 
 def project_vjp(g: ndarray, x: ndarray, c: float, k: Convention) -> ndarray:
     """Gradient of `project`: (..., D). (C3')."""
-    n = np.maximum(norm(x), _tiny(k.min_norm))
+    n = np.maximum(norm(x), _least(x, k))
     largest = _largest_radius(c, k)
     return np.where(n > largest, largest / n * (g - _along(g, x)), g)
 

@@ -184,7 +184,9 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "edge-16",
         "c = 1, radius tanh 16: beyond a tanh cut at 15",
         ("boundary", "tanh"),
-        partial(edge, clip_radius=16.0),
+        partial(
+            edge, clip_radius=16.0, tau=10.0, margin=10.0, per_anchor=1, floor=0.15, asked=False
+        ),
     ),
     (
         "tiny",

@@ -101,17 +101,23 @@ def margins(case: Case) -> dict[str, float]:
     return {name: float(value) for name, value in least.items()}
 
 
-def drawn(seed: int, waive: tuple[str, ...] = (), after: Callable = lambda case: case, **options):
-    """Draw cases until one keeps the floor under its margins, those in `waive` excepted.
+def drawn(
+    seed: int,
+    waive: tuple[str, ...] = (),
+    after: Callable = lambda case: case,
+    floor: float = FLOOR,
+    **options,
+) -> Case:
+    """Draw cases until one keeps a floor under its margins, those in `waive` excepted.
 
     `after` makes the final case of a random one.
     """
     for attempt in range(2000):
         case = after(random_case(np.random.default_rng([seed, attempt]), **options))
         found = margins(case)
-        if all(value >= FLOOR for name, value in found.items() if name not in waive):
+        if all(value >= floor for name, value in found.items() if name not in waive):
             return replace(case, margins=tuple(found.items()))
-    raise RuntimeError(f"seed {seed}: no case with margins of {FLOOR} in 2000 draws")
+    raise RuntimeError(f"seed {seed}: no case with margins of {floor} in 2000 draws")
 
 
 def variants(case: Case, dtype: str, convention: Convention) -> Iterator[dict[str, NDArray]]:

@@ -1,6 +1,6 @@
 """The stages of the loss as a graph: what each is computed from, and how far off a value is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 INTEGER = {name for name in NEEDS if name.startswith(("lca_", "positives_", "negatives_"))}
 REQUIRED = ("loss",)
+
+
+def downstream(stages: Iterable[str]) -> list[str]:
+    """Return the given stages and all that are computed from them, in order."""
+    reached = set(stages)
+    for stage, needs in NEEDS.items():  # in order: each comes after what it needs
+        if reached & set(needs):
+            reached.add(stage)
+    return [stage for stage in NEEDS if stage in reached]
 
 
 class Graph:

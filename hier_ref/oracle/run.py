@@ -1,0 +1,120 @@
+"""Ask a candidate: run it safely, and say in one word what kind of answer came back.
+
+A candidate is a callable that takes a `Case` and returns a mapping of stages, "loss" at least.
+The arrays of the case have the dtype that is asked for, and are copies: nothing a candidate does
+to them can reach the reference.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hier_ref.oracle.case import Case
+from hier_ref.oracle.stages import NEEDS, REQUIRED
+from hier_ref.oracle.suite import arrays_of, sha256
+
+Stages = dict[str, NDArray]
+Candidate = Callable[[Case], Mapping[str, NDArray]]
+
+
+class Answer(NamedTuple):
+    """What a candidate gave for one case: stages, or the reason why there are none."""
+
+    stages: Stages
+    trouble: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Timeout(Exception):
+    """The candidate did not answer in time."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the block after some seconds; 0, another thread or another system: no limit."""
+    here = threading.current_thread() is threading.main_thread()
+    if not (seconds and here and hasattr(signal, "setitimer")):
+        yield
+        return
+
+    def stop(signum, frame):
+        raise Timeout
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def ask(candidate: Candidate, case: Case, dtype: str, seconds: float = 60.0) -> Answer:
+    """Run a candidate on one case in one dtype; never raises for what the candidate does."""
+    question = case.astype(dtype)
+    before = _hashes(question)
+    try:
+        with time_limit(seconds):
+            given = candidate(question)
+    except Timeout:
+        return Answer({}, f"no answer within {seconds:g} s")
+    except Exception as error:  # whatever a candidate raises is an answer to report
+        return Answer({}, f"raises {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    changed = [name for name, old in before.items() if _hashes(question)[name] != old]
+    if changed:
+        return Answer({}, f"changes its input {changed[0]}")
+    return _read(given, case, dtype)
+
+
+def _hashes(case: Case) -> dict[str, str]:
+    return {name: sha256(array) for name, array in arrays_of(case).items()}
+
+
+def _read(given: object, case: Case, dtype: str) -> Answer:
+    """Turn what a candidate returned into arrays; say what is unusable."""
+    if not isinstance(given, Mapping):
+        return Answer({}, f"returns {type(given).__name__}, expected a mapping of stages")
+    missing = [name for name in REQUIRED if name not in given]
+    if missing:
+        return Answer({}, f"returns no stage {missing[0]!r}")
+    stages, notes = {}, []
+    for name, value in given.items():
+        if name not in NEEDS:
+            if not str(name).startswith("triplets_"):
+                notes.append(f"unknown stage {name!r} ignored")
+            continue
+        try:
+            array = np.asarray(value)
+        except Exception as error:
+            return Answer({}, f"stage {name} is no array ({type(error).__name__})")
+        if array.dtype.kind not in "fiub":
+            return Answer({}, f"stage {name} has dtype {array.dtype}, expected numbers")
+        if array.dtype.kind == "f" and array.dtype.itemsize < np.dtype(dtype).itemsize:
+            notes.append(f"stage {name} is {array.dtype}, asked in {dtype}")
+        trouble = _trouble(name, array, case)
+        if trouble:
+            return Answer({}, trouble)
+        stages[name] = array
+    return Answer(stages, "", tuple(dict.fromkeys(notes)))
+
+
+def _trouble(name: str, array: NDArray, case: Case) -> str:
+    expected = _shape(name, case)
+    if array.shape != expected:
+        return f"stage {name} has shape {array.shape}, expected {expected}"
+    bad = np.argwhere(~np.isfinite(array))
+    return f"stage {name} is {array[tuple(bad[0])]} at {bad[0].tolist()}" if len(bad) else ""
+
+
+def _shape(name: str, case: Case) -> tuple[int, ...]:
+    (b, dim), p = case.x.shape, len(case.proxies)
+    if name.startswith(("lca_", "hinge_")):
+        return (len(case.draws.level(name.rpartition("_")[2])[0]),)
+    sizes = {"z": (b, dim), "x": (b, dim), "l": (p, dim), "proxies": (p, dim)}
+    sizes |= {"zz": (b, b), "zl": (b, p), "ll": (p, p), "data": (b, b), "proxy": (p, p)}
+    return () if name.startswith("loss") else sizes[name.rpartition("_")[2]]
