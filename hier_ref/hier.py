@@ -116,6 +116,8 @@ def check_inputs(x: NDArray, proxies: NDArray, draws: Draws) -> None:
     if len(proxies) == 0:
         raise ValueError("no proxies: expected at least one row")
     for name, array in (("x", x), ("proxies", proxies)):
+        if array.dtype not in (np.float32, np.float64):
+            raise ValueError(f"{name} is {array.dtype}: expected float32 or float64")
         bad = np.flatnonzero(~np.isfinite(array).all(1))
         if len(bad):
             raise ValueError(f"{name} is not finite in row {bad[0]} ({len(bad)} such rows)")
@@ -123,6 +125,8 @@ def check_inputs(x: NDArray, proxies: NDArray, draws: Draws) -> None:
         triplets, gumbel = draws.level(level)
         if triplets.ndim != 2 or triplets.shape[1] != 3:
             raise ValueError(f"triplets_{level} {triplets.shape}: expected (T, 3)")
+        if len(triplets) and triplets.dtype.kind not in "iu":
+            raise ValueError(f"triplets_{level} is {triplets.dtype}: expected integers")
         if len(triplets) and not 0 <= triplets.min() <= triplets.max() < n:
             raise ValueError(f"triplets_{level} has indices outside 0..{n - 1}")
         for noise in gumbel or ():

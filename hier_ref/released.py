@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from hier_ref.convention import Convention
 from hier_ref.pairwise import pairwise_sq, pairwise_sq_vjp
-from hier_ref.poincare import gap, gap_vjp
+from hier_ref.poincare import gap, gap_vjp, root
 
 
 def ball(k: Convention) -> SimpleNamespace:
@@ -28,7 +28,11 @@ def ball(k: Convention) -> SimpleNamespace:
 
 
 def curvature(c: float, k: Convention) -> float:
-    """Return c as the released code holds it, a tensor of torch's default dtype."""
+    """Return c as the released code holds it, a tensor of torch's default dtype.
+
+    Raises ValueError unless c is positive and finite.
+    """
+    root(c)
     return float(np.float32(c)) if k.curvature_dtype == "float32" else float(c)
 
 

@@ -9,7 +9,7 @@ import autograd.numpy as np
 from numpy import ndarray
 
 from hier_ref.convention import Convention
-from hier_ref.released import _direction, _tiny, artanh, curvature, norm, project
+from hier_ref.released import _direction, _least, artanh, curvature, norm, project
 
 
 def _sq(x: ndarray) -> ndarray:
@@ -50,13 +50,13 @@ def distance0(x: ndarray, c: float, k: Convention) -> ndarray:
 
 def logmap0(y: ndarray, c: float, k: Convention) -> ndarray:
     """Return artanh(ρ)/ρ y with ρ = √c max(|y|, min_norm): (..., D) -> (..., D). (C9)."""
-    n, root = np.maximum(norm(y), _tiny(k.min_norm)), np.sqrt(curvature(c, k))
+    n, root = np.maximum(norm(y), _least(y, k)), np.sqrt(curvature(c, k))
     return artanh(root * n, k.artanh_margin) / root * (y / n)
 
 
 def expmap(x: ndarray, u: ndarray, c: float, k: Convention) -> ndarray:
     """Return x ⊕ tanh(√c λ|u|/2) u/(√c |u|): (..., D), (..., D) -> (..., D). (C9)."""
-    n, root = np.maximum(norm(u), _tiny(k.min_norm)), np.sqrt(curvature(c, k))
+    n, root = np.maximum(norm(u), _least(u, k)), np.sqrt(curvature(c, k))
     half = root / 2 * conformal_factor(x, c, k)[..., None] * n
     return mobius_add(x, _tanh(half, k) / root * (u / n), c, k)
 
@@ -75,11 +75,11 @@ def logmap(x: ndarray, y: ndarray, c: float, k: Convention) -> ndarray:
 def mobius_matvec(m: ndarray, x: ndarray, c: float, k: Convention) -> ndarray:
     """Return tanh(|m x|/n artanh(√c n)) m x/(√c|m x|), projected: (E, D), (..., D) -> (..., E).
 
-    n = max(|x|, min_norm): the linear map m in the tangent space of the origin (C9). 0, with gradient 0, where m x is 0;
-    the released code's gradient is NaN there.
+    n = max(|x|, min_norm): the linear map m in the tangent space of the origin (C9). 0, with
+    gradient 0, where m x is 0; the released code's gradient is NaN there.
     """
     root, image = np.sqrt(curvature(c, k)), x @ m.T
-    n = np.maximum(norm(x), _tiny(k.min_norm))
+    n = np.maximum(norm(x), _least(x, k))
     length = _tanh(norm(image) / n * artanh(root * n, k.artanh_margin), k) / root
     return project(length * _direction(image, norm(image)), c, k)
 
@@ -97,8 +97,9 @@ def from_klein(x: ndarray, c: float, k: Convention) -> ndarray:
 def midpoint(x: ndarray, c: float, k: Convention, axis: int = 0) -> ndarray:
     """Return Einstein's midpoint of points along an axis, (..., D) with that axis gone. (C9).
 
-    Σ γ y/Σ γ of the points y in Klein's model, γ = 1/√(1 - c|y|²) their Lorentz factors.
+    Σ γ y/Σ γ of the points y in Klein's model, γ = λ - 1 their Lorentz factors: the released
+    1/√(1 - c|y|²) is NaN where y has rounded to the boundary.
     """
+    gamma = conformal_factor(x, c, k)[..., None] - 1
     y = to_klein(x, c, k)
-    gamma = 1 / np.sqrt(1 - curvature(c, k) * _sq(y))
     return from_klein(np.sum(gamma * y, axis=axis) / np.sum(gamma, axis=axis), c, k)
