@@ -14,7 +14,7 @@ from hier_ref.convention import EXACT, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.fingerprint import Explanation, explain
 from hier_ref.oracle.run import Answer, Candidate, ask
-from hier_ref.oracle.stages import INTEGER, NEEDS, Graph, error
+from hier_ref.oracle.stages import INTEGER, NEEDS, REQUIRED, Graph, error
 from hier_ref.oracle.suite import Entry, load_suite
 
 DTYPES = ("float64", "float32")
@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What `check` found; `report.text` prints it, `vars` of it goes to JSON."""
+    """What `check` found; `hier_ref.oracle.report` puts it into words and JSON."""
 
     candidate: str
     declared: Convention
@@ -61,7 +61,13 @@ class Report:
     explanations: list[Explanation] = field(default_factory=list)
     scaling: float | None = None  # error in float32 over error in float64 at the first divergence
     not_exercised: list[str] = field(default_factory=list)
-    cases: int = 0
+    entries: Sequence[Entry] = ()
+    given: dict[tuple[str, str], Answer] = field(default_factory=dict)  # (case, dtype) -> answer
+
+    @property
+    def cases(self) -> int:
+        """How many cases were there to ask."""
+        return len(self.entries)
 
     @property
     def code(self) -> int:
@@ -84,20 +90,20 @@ def check(
 ) -> Report:
     """Compare a candidate with the reference on every case of a suite.
 
-    candidate: takes a `Case`, returns a mapping with "loss" and any other stages. dtypes: asked
+    candidate: takes a `Case`, returns a mapping of stages, the more the sharper. dtypes: asked
     in each, "float64" and "float32". convention: what the candidate says it follows. seconds:
     limit for one case. Never raises for what the candidate does. Source: docs/13-oracle.md.
     """
     entries = load_suite() if suite is None else tuple(suite)
-    report = Report(name, convention, cases=len(entries))
-    given: dict[tuple[str, str], Answer] = {}
+    report = Report(name, convention, entries=entries)
+    given = report.given
     for dtype in dtypes:
         for entry in (e for e in entries if dtype in e.budgets):
             answer = _ask_twice(candidate, entry, dtype, seconds, report)
             given[entry.case.id, dtype] = answer
             if answer.trouble:
                 report.troubles.append(f"{entry.case.id} {dtype}: {answer.trouble}")
-                if "within" in answer.trouble:
+                if answer.trouble.startswith("no answer"):
                     return _conclude(report, entries, given)
             else:
                 report.findings += judge(entry, dtype, answer, convention)
@@ -182,9 +188,9 @@ def _conclude(report: Report, entries: Sequence[Entry], given: dict) -> Report:
         report.verdict = "no usable answer"
     elif not usable:
         report.verdict = "inconclusive"
-    elif not report.failed() and not {"grad_x", "grad_proxies"} <= supplied:
+    elif not report.failed() and not set(REQUIRED) <= supplied:
         report.verdict = "inconclusive"
-        report.notes.append("gradients not supplied: a right loss alone says little")
+        report.notes.append(f"right as far as it goes: {' '.join(REQUIRED)} make a verdict")
     return report
 
 

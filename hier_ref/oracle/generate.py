@@ -18,7 +18,7 @@ from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.hier import ball_points, hier_stages
 from hier_ref.oracle.case import Case, answers, reference
 from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, error
-from hier_ref.oracle.suite import ARRAYS, HERE, TEXT, Entry, arrays_of, describe
+from hier_ref.oracle.suite import ARRAYS, CORE, HERE, SCHEMA, TEXT, Entry, arrays_of, describe
 from hier_ref.oracle.textbook import distances, shuffled, textbook
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.runs import write_bytes
@@ -178,7 +178,7 @@ def write(entries: list[Entry]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(HERE / ARRAYS, buffer.getvalue())
-    text = {"schema": 1, "suite": "core@1", "cases": [describe(entry) for entry in entries]}
+    text = {"schema": SCHEMA, "suite": CORE, "cases": [describe(entry) for entry in entries]}
     write_bytes(HERE / TEXT, (json.dumps(text, indent=1) + "\n").encode())
 
 

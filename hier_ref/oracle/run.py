@@ -1,6 +1,6 @@
 """Ask a candidate: run it safely, and say in one word what kind of answer came back.
 
-A candidate is a callable that takes a `Case` and returns a mapping of stages, "loss" at least.
+A candidate is a callable that takes a `Case` and returns a mapping of stages, some at least.
 The arrays of the case have the dtype that is asked for, and are copies: nothing a candidate does
 to them can reach the reference.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import Case
-from hier_ref.oracle.stages import NEEDS, REQUIRED
+from hier_ref.oracle.stages import NEEDS
 from hier_ref.oracle.suite import arrays_of, sha256
 
 Stages = dict[str, NDArray]
@@ -63,7 +63,7 @@ def ask(candidate: Candidate, case: Case, dtype: str, seconds: float = 60.0) -> 
             given = candidate(question)
     except Timeout:
         return Answer({}, f"no answer within {seconds:g} s")
-    except Exception as error:  # whatever a candidate raises is an answer to report
+    except (Exception, SystemExit) as error:  # whatever a candidate raises is an answer to report
         return Answer({}, f"raises {type(error).__name__}: {' '.join(str(error).split())[:200]}")
     changed = [name for name, old in before.items() if _hashes(question)[name] != old]
     if changed:
@@ -79,9 +79,8 @@ def _read(given: object, case: Case, dtype: str) -> Answer:
     """Turn what a candidate returned into arrays; say what is unusable."""
     if not isinstance(given, Mapping):
         return Answer({}, f"returns {type(given).__name__}, expected a mapping of stages")
-    missing = [name for name in REQUIRED if name not in given]
-    if missing:
-        return Answer({}, f"returns no stage {missing[0]!r}")
+    if not any(name in NEEDS for name in given):
+        return Answer({}, f"returns no known stage (found {', '.join(map(str, given)) or 'none'})")
     stages, notes = {}, []
     for name, value in given.items():
         if name not in NEEDS:

@@ -37,7 +37,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "grad_proxies": ("grad_l",),
 }
 INTEGER = {name for name in NEEDS if name.startswith(("lca_", "positives_", "negatives_"))}
-REQUIRED = ("loss",)
+REQUIRED = ("loss", "grad_x", "grad_proxies")  # without these a verdict is inconclusive
 
 
 def downstream(stages: Iterable[str]) -> list[str]:

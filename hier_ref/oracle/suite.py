@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hier_ref.oracle.case import Case
 
 SCHEMA = 1
+CORE = "core@1"  # the suite that comes with the package; another number, other answers
 HERE = Path(__file__).parent
 ARRAYS, TEXT = "core.npz", "core.json"
 ARRAY_FIELDS = ("x", "labels", "proxies", "triplets_data", "triplets_proxy")
@@ -113,9 +114,12 @@ def assemble(text: dict, arrays: dict[str, NDArray], source: str) -> Entry:
 @cache
 def load_suite() -> tuple[Entry, ...]:
     """Return the core suite that comes with the package."""
-    texts = json.loads((HERE / TEXT).read_text())["cases"]
-    with np.load(HERE / ARRAYS, allow_pickle=False) as archive:
-        stored = {name: archive[name] for name in archive.files}
+    try:
+        texts = json.loads((HERE / TEXT).read_text("utf-8"))["cases"]
+        with np.load(HERE / ARRAYS, allow_pickle=False) as archive:
+            stored = {name: archive[name] for name in archive.files}
+    except Exception as error:  # zipfile, zlib and json name their own errors for damaged bytes
+        raise SuiteError(f"{HERE / ARRAYS} or {TEXT}: damaged ({error})") from None
     return tuple(assemble(text, _arrays_of_id(stored, text["id"]), text["id"]) for text in texts)
 
 
