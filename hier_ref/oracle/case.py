@@ -52,13 +52,15 @@ class Case:
         return {name: float(getattr(self, name)) for name in names}
 
     def astype(self, dtype) -> "Case":
-        """Return the case with its float arrays in another dtype, as fresh copies."""
+        """Return the case with its float arrays in another dtype, all arrays as fresh copies."""
         noise = {
             name: tuple(np.array(g, dtype=dtype) for g in getattr(self, name))
             for name in ("gumbel_data", "gumbel_proxy")
         }
-        x, proxies = np.array(self.x, dtype=dtype), np.array(self.proxies, dtype=dtype)
-        return replace(self, x=x, proxies=proxies, **noise)
+        floats = {name: np.array(getattr(self, name), dtype=dtype) for name in ("x", "proxies")}
+        names = ("labels", "triplets_data", "triplets_proxy")
+        others = {name: np.array(getattr(self, name)) for name in names}
+        return replace(self, **floats, **others, **noise)
 
 
 def reference(case: Case, convention: Convention = EXACT, dtype=None) -> dict[str, NDArray]:

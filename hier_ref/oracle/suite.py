@@ -106,7 +106,9 @@ def assemble(text: dict, arrays: dict[str, NDArray], source: str) -> Entry:
             dtype: {stage: float.fromhex(b) for stage, b in stages.items()}
             for dtype, stages in text["budgets"].items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except SuiteError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SuiteError(f"{source}: not a case of schema {SCHEMA} ({error!r})") from None
     return Entry(case, budgets)
 
