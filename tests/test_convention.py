@@ -90,6 +90,13 @@ def test_every_field_is_documented_in_the_code_and_in_the_chapter():
         assert re.search(rf"^\| `{name}` \|", chapter, re.M), name
 
 
+def test_the_table_of_the_chapter_is_what_is_measured(monkeypatch):
+    monkeypatch.syspath_prepend(CHAPTER.parent)
+    import make_tables
+
+    assert make_tables.split(CHAPTER.read_text(encoding="utf-8"))[1] == make_tables.table()
+
+
 # What each choice does, apart from the arithmetic (tests/test_released.py).
 
 
