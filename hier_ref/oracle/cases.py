@@ -26,6 +26,11 @@ def _lengths(x, proxies):
     x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
 
 
+def _inner_proxies(x, proxies):
+    """Leave the data at the boundary, where written-out Möbius addition still has digits."""
+    proxies *= np.float32(1 / 16)
+
+
 def _origin(x, proxies):
     x[0] = proxies[0] = 0
 
@@ -170,22 +175,29 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     ),
     (
         "edge-6",
-        "c = 1, radius tanh 6: denominators near 1e-5",
+        "c = 1, data at radius tanh 6, proxies inside: a small denominator against 1e-5",
         ("boundary", "denominator"),
-        partial(edge, clip_radius=6.0),
+        partial(edge, clip_radius=6.0, edit=_inner_proxies),
     ),
     (
         "edge-9",
-        "c = 1, radius tanh 9: beyond an artanh cut at 1 - 1e-5",
+        "c = 1, data at radius tanh 9: beyond an artanh cut at 1 - 1e-7",
         ("boundary", "artanh"),
-        partial(edge, clip_radius=9.0),
+        partial(edge, clip_radius=9.0, edit=_inner_proxies),
     ),
     (
         "edge-16",
-        "c = 1, radius tanh 16: beyond a tanh cut at 15",
+        "c = 1, data at radius tanh 16: beyond a tanh cut at 15",
         ("boundary", "tanh"),
         partial(
-            edge, clip_radius=16.0, tau=10.0, margin=10.0, per_anchor=1, floor=0.15, asked=False
+            edge,
+            clip_radius=16.0,
+            tau=10.0,
+            margin=10.0,
+            per_anchor=1,
+            floor=0.05,
+            asked=False,
+            edit=_inner_proxies,
         ),
     ),
     (

@@ -113,12 +113,14 @@ def check(
 def _ask_twice(
     candidate: Candidate, entry: Entry, dtype: str, seconds: float, report: Report
 ) -> Answer:
-    first = ask(candidate, entry.case, dtype, seconds)
-    again = ask(candidate, entry.case, dtype, seconds) if not first.trouble else first
+    first = ask(candidate, entry.case, dtype, seconds, entry.budgets[dtype])
+    again = first
+    if not first.trouble:
+        again = ask(candidate, entry.case, dtype, seconds, entry.budgets[dtype])
     report.notes += [note for note in first.notes if note not in report.notes]
     for stage, value in first.stages.items():
         other = again.stages.get(stage)
-        off = np.inf if other is None else error(stage, other, value, dtype)
+        off = np.inf if other is None else error(stage, other, value)
         if off > entry.budgets[dtype][stage]:
             return Answer({}, f"answers differently each time, first in stage {stage}")
     return first
@@ -146,7 +148,7 @@ def _compare(entry: Entry, dtype: str, answer: Answer, right: dict) -> list[Find
             entry.case.id,
             stage,
             dtype,
-            error(stage, answer.stages[stage], right[stage], dtype),
+            error(stage, answer.stages[stage], right[stage]),
             entry.budgets[dtype][stage],
         )
         for stage in NEEDS
@@ -169,7 +171,7 @@ def _locate(finding: Finding, graph: Graph, dtype: str) -> Finding:
         follows = graph.follows(finding.stage)
     except (ValueError, IndexError):  # the earlier stages are no points, or no proxies
         return finding
-    off = error(finding.stage, graph.given[finding.stage], follows, dtype)
+    off = error(finding.stage, graph.given[finding.stage], follows)
     begins = off > max(finding.budget, 1e-3 * min(finding.error, 1.0))
     return Finding(*(getattr(finding, n) for n in FIELDS), begins_here=bool(begins))
 

@@ -91,7 +91,7 @@ def fingerprint(
     """
     entries = load_suite() if suite is None else tuple(suite)
     given = {
-        (entry.case.id, dtype): ask(candidate, entry.case, dtype, seconds)
+        (entry.case.id, dtype): ask(candidate, entry.case, dtype, seconds, entry.budgets[dtype])
         for entry in entries
         if dtype in entry.budgets
     }
@@ -195,7 +195,7 @@ def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) ->
 
 def _miss(entry: Entry, answer: Answer, stage: str, right: dict, dtype: str) -> float:
     off, budget = (
-        error(stage, answer.stages[stage], right[stage], dtype),
+        error(stage, answer.stages[stage], right[stage]),
         entry.budgets[dtype][stage],
     )
     return off / budget if budget else (math.inf if off else 0.0)

@@ -8,7 +8,7 @@ to them can reach the reference.
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +54,17 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def ask(candidate: Candidate, case: Case, dtype: str, seconds: float = 60.0) -> Answer:
-    """Run a candidate on one case in one dtype; never raises for what the candidate does."""
+def ask(
+    candidate: Candidate,
+    case: Case,
+    dtype: str,
+    seconds: float = 60.0,
+    asked: Container[str] = NEEDS,
+) -> Answer:
+    """Run a candidate on one case in one dtype; never raises for what the candidate does.
+
+    asked: the stages that are looked at.
+    """
     question = case.astype(dtype)
     before = _hashes(question)
     try:
@@ -68,14 +77,14 @@ def ask(candidate: Candidate, case: Case, dtype: str, seconds: float = 60.0) -> 
     changed = [name for name, old in before.items() if _hashes(question)[name] != old]
     if changed:
         return Answer({}, f"changes its input {changed[0]}")
-    return _read(given, case, dtype)
+    return _read(given, case, dtype, asked)
 
 
 def _hashes(case: Case) -> dict[str, str]:
     return {name: sha256(array) for name, array in arrays_of(case).items()}
 
 
-def _read(given: object, case: Case, dtype: str) -> Answer:
+def _read(given: object, case: Case, dtype: str, asked: Container[str]) -> Answer:
     """Turn what a candidate returned into arrays; say what is unusable."""
     if not isinstance(given, Mapping):
         return Answer({}, f"returns {type(given).__name__}, expected a mapping of stages")
@@ -86,6 +95,8 @@ def _read(given: object, case: Case, dtype: str) -> Answer:
         if name not in NEEDS:
             if not str(name).startswith("triplets_"):
                 notes.append(f"unknown stage {name!r} ignored")
+            continue
+        if name not in asked:
             continue
         try:
             array = np.asarray(value)

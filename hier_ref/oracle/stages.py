@@ -36,6 +36,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "grad_x": ("grad_z",),
     "grad_proxies": ("grad_l",),
 }
+LEAST_ROW = 0.05  # rows smaller than this part of the largest are not judged by their own size
 INTEGER = {name for name in NEEDS if name.startswith(("lca_", "positives_", "negatives_"))}
 REQUIRED = ("loss", "grad_x", "grad_proxies")  # without these a verdict is inconclusive
 
@@ -122,12 +123,12 @@ def hinge_of(
     return np.maximum(inside, 0).sum(0) * counts
 
 
-def error(stage: str, got: NDArray, want: NDArray, dtype="float64") -> float:
+def error(stage: str, got: NDArray, want: NDArray) -> float:
     """Return how far a value is off; inf where shapes differ or a number is not finite.
 
     Integer and boolean stages: how many entries differ. Others: the largest difference in a row
-    over the largest entry of that row. A row counts at least √eps of the largest: what is
-    smaller is the rest of a cancellation. Where all should be 0, the difference itself.
+    over the largest entry of that row. A row counts at least 1/20 of the largest: what is
+    smaller is the rest of a cancellation. Where all should be 0, the difference itself. (V1).
     """
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
@@ -141,5 +142,5 @@ def error(stage: str, got: NDArray, want: NDArray, dtype="float64") -> float:
     rows = (-1, got.shape[-1]) if got.ndim == 2 else (1, -1)
     off = np.abs(got.astype(np.float64) - want).reshape(rows).max(1)
     size = np.abs(want).reshape(rows).max(1)
-    size = np.maximum(size, np.sqrt(np.finfo(dtype).eps) * size.max())
+    size = np.maximum(size, LEAST_ROW * size.max())
     return float(np.max(off / np.where(size == 0, 1.0, size)))

@@ -13,7 +13,9 @@ from autograd.tracer import getval
 from numpy.typing import NDArray
 
 from hier_ref.convention import Convention
+from hier_ref.levels import Rule, level_loss
 from hier_ref.oracle.case import Case
+from hier_ref.oracle.stages import PAIRS, Graph
 from hier_ref.released import artanh, curvature, norm
 
 
@@ -94,6 +96,22 @@ class Textbook(Convention):
 def textbook(convention: Convention, distance: str) -> Textbook:
     """Return the same choices in another arithmetic."""
     return Textbook(**vars(convention), distance=distance)
+
+
+def by_autograd(case: Case, convention: Convention, stages: dict) -> dict[str, NDArray]:
+    """Return the gradients again, those to the distances by autograd, from stages of a case."""
+    rule, back = Rule(case.tau, case.margin, convention), {}
+    for level, d in PAIRS.items():
+        pull, loss = make_vjp(lambda d, level=level: level_loss(d, case.draws, level, rule))(
+            stages[d]
+        )
+        back[f"grad_{d}"] = pull(loss * 0 + 1).astype(case.x.dtype)
+    given = {name: stages[name] for name in ("z", "l", *PAIRS.values())} | back
+    graph = Graph(case, convention, given)
+    return back | {name: graph.value(name) for name in GRADIENTS}
+
+
+GRADIENTS = ("grad_z", "grad_l", "grad_x", "grad_proxies")
 
 
 def shuffled(case: Case, order: NDArray) -> Case:
