@@ -10,6 +10,7 @@ from cases import make_inputs
 from checks import central_difference, check_vjp, exact, limit, norm_eps, relative
 from level_reference import loops, relaxation
 
+from hier_ref.convention import EXACT
 from hier_ref.hier import ball_points
 from hier_ref.levels import (
     Rule,
@@ -105,21 +106,50 @@ def test_level_H4_equals_the_loops(level, seed):
     assert level_loss(d, draws, level) == pytest.approx(loops(d, triplets, gumbel), rel=1e-14)
 
 
-@pytest.mark.parametrize("level", ["data", "proxy"])
-@pytest.mark.parametrize("seed", range(5))
-def test_level_H4_gradient_is_that_of_the_relaxation(level, seed, rng):
-    d, draws = level_case(seed, level)
+def off_the_relaxation(grad_d, d, draws, level, rng):
+    """Largest difference from the derivative of the relaxation in three directions, relative."""
     triplets, gumbel = draws.level(level)
-    grad_d = level_stages(d, draws, level)["grad_d"]
+    worst = 0.0
     for _ in range(3):
         direction = rng.standard_normal(d.shape)
         direction /= np.linalg.norm(direction)
         want = central_difference(
             lambda moved: relaxation(moved, d, triplets, gumbel), d, direction, 1e-4
         )
-        assert abs(np.sum(grad_d * direction) - want) <= limit("difference") * np.linalg.norm(
-            grad_d
-        )
+        worst = max(worst, abs(np.sum(grad_d * direction) - want) / np.linalg.norm(grad_d))
+    return worst
+
+
+@pytest.mark.parametrize("level", ["data", "proxy"])
+@pytest.mark.parametrize("seed", range(5))
+def test_level_H4_gradient_is_that_of_the_relaxation(level, seed, rng):
+    d, draws = level_case(seed, level)
+    grad_d = level_stages(d, draws, level)["grad_d"]
+    assert off_the_relaxation(grad_d, d, draws, level, rng) <= limit("difference")
+
+
+def chosen_alone(d, draws):
+    """The gradient without its straight-through part."""
+    hard = dataclasses.replace(EXACT, straight_through=False)
+    return level_stages(d, draws, "data", Rule(convention=hard))["grad_d"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda right, d, draws: 1.0005 * right,
+        lambda right, d, draws: -right,
+        lambda right, d, draws: right[:, ::-1],
+        lambda right, d, draws: chosen_alone(d, draws),
+        lambda right, d, draws: right - chosen_alone(d, draws),
+        lambda right, d, draws: level_stages(d, draws, "data", Rule(tau=0.11))["grad_d"],
+        lambda right, d, draws: level_stages(d, draws, "data", Rule(margin=0.11))["grad_d"],
+    ],
+)
+def test_level_H4_gradient_that_is_wrong_is_caught_by_the_relaxation(wrong, rng):
+    d, draws = level_case(0)
+    right = level_stages(d, draws, "data")["grad_d"]
+    assert off_the_relaxation(wrong(right, d, draws), d, draws, "data", rng) > limit("difference")
 
 
 @pytest.mark.parametrize("level", ["data", "proxy"])
