@@ -143,7 +143,7 @@ def chosen_alone(d, draws):
         lambda right, d, draws: chosen_alone(d, draws),
         lambda right, d, draws: right - chosen_alone(d, draws),
         lambda right, d, draws: level_stages(d, draws, "data", Rule(tau=0.11))["grad_d"],
-        lambda right, d, draws: level_stages(d, draws, "data", Rule(margin=0.11))["grad_d"],
+        lambda right, d, draws: level_stages(d, draws, "data", Rule(margin=0.5))["grad_d"],
     ],
 )
 def test_level_H4_gradient_that_is_wrong_is_caught_by_the_relaxation(wrong, rng):
