@@ -5,6 +5,7 @@ untouched features. Chapter: docs/7-retrieval.md.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from hier_ref.command import Parser, run_command
 from hier_ref.config import Config
+from hier_ref.convention import CONVENTIONS
 from hier_ref.features import Features, default_features, read_features
 from hier_ref.retrieval import rank_gallery, recall_from_ranks
 from hier_ref.runs import open_run, read_head
@@ -119,6 +121,11 @@ def make_parser() -> Parser:
         help=f"the K of Recall@K (default: {' '.join(map(str, Config().recall_at))})",
     )
     parser.add_argument(
+        "--convention",
+        choices=tuple(CONVENTIONS),
+        help="how embeddings enter the ball (default: as in the run)",
+    )
+    parser.add_argument(
         "--released-inshop-index",
         action="store_true",
         help="leave out gallery image i of query i, as the HIER authors' code does",
@@ -142,9 +149,10 @@ def main(argv: list[str] | None = None) -> None:
         )
     embeddings = {"raw": (0.0, raw)}
     if run and not args.raw:
-        params = read_head(run.folder, run.config)
+        config = replace(run.config, convention=args.convention or run.config.convention)
+        params = read_head(run.folder, config)
         _check_width(features, params, run.folder)
-        embeddings["run"] = (run.config.c, lambda f: embed(f, params, run.config))
+        embeddings["run"] = (config.c, lambda f: embed(f, params, config))
     _print_table(features, tuple(dict.fromkeys(args.ks)), embeddings, args.released_inshop_index)
 
 
