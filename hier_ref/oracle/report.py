@@ -1,0 +1,214 @@
+"""A report in words and in JSON: where a candidate differs, which way, and why.
+
+How to read one: docs/13-oracle.md.
+"""
+
+import json
+import math
+
+import hier_ref
+from hier_ref.convention import EXACT, RELEASED, Convention, differences
+from hier_ref.oracle.check import DTYPES, Finding, Report
+from hier_ref.oracle.elements import SHOWN, direction, worst_elements
+from hier_ref.oracle.stages import INTEGER, NEEDS
+from hier_ref.oracle.suite import CORE, load_suite
+
+WIDTH = 32  # of a column
+FORMULA, ROUNDING = 10.0, 1e3  # error(float32)/error(float64) below or above
+
+
+def text(report: Report, options: str = "") -> str:
+    """Return the report for a terminal; `options` end the command that shows a case again."""
+    head = (
+        f"hier_ref oracle {hier_ref.__version__} · {suite_name(report)} · {report.candidate} · "
+        f"against {convention_name(report.declared)} · {report.cases} cases"
+    )
+    lines = [head, *stage_lines(report)]
+    lines += _labelled("WHY", why(report))
+    lines += _labelled("NOT EXERCISED", report.not_exercised)
+    lines += _labelled("NOTE", report.notes)
+    worst = worst_elements(report)
+    lines += _labelled("worst", map(str, worst))
+    if worst:
+        command = f"python -m hier_ref.oracle explain {worst[0].case} --stage {report.first}"
+        lines += _labelled("again", [f"{command} {options}".rstrip()])
+    return "\n".join([*lines, f"exit {report.code}: {report.verdict}"])
+
+
+def _labelled(label: str, lines) -> list[str]:
+    indent = max(7, len(label) + 2)
+    return [f"{label if not n else '':{indent}}{line}" for n, line in enumerate(lines)]
+
+
+def suite_name(report: Report) -> str:
+    """Return core@1, or how many of its cases were asked, or whose cases they are."""
+    core = {id(entry) for entry in load_suite()}
+    if all(id(entry) in core for entry in report.entries):
+        whole = len(report.entries) == len(core)
+        return f"suite {CORE}" if whole else f"{report.cases} of {len(core)} of suite {CORE}"
+    return "cases from files"
+
+
+def convention_name(convention: Convention, declared: Convention | None = None) -> str:
+    """Return the nearest preset, or the declared convention, with the fields that differ."""
+    presets = {"EXACT": EXACT, "RELEASED": RELEASED} | ({"declared": declared} if declared else {})
+    name, base = min(presets.items(), key=lambda item: len(differences(item[1], convention)))
+    changed = (f"{field} = {now}" for field, (_, now) in differences(base, convention).items())
+    return " with ".join([name, *([", ".join(changed)] if base != convention else [])])
+
+
+# ---- The stages
+
+
+def stage_lines(report: Report) -> list[str]:
+    """Return a line for every stage that was judged: its state and error in each dtype."""
+    judged: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        judged.setdefault(finding.stage, []).append(finding)
+    lines = []
+    for stage in (stage for stage in NEEDS if stage in judged):
+        cells = [_cell(report, [f for f in judged[stage] if f.dtype == t]) for t in _asked(report)]
+        failed = {f.case for f in judged[stage] if f.times > 1}
+        asked = len({f.case for f in judged[stage]})
+        tail = f"{len(failed)}/{asked} cases  {_mark(report, stage)}" if failed else ""
+        lines.append(f"{stage:18}{''.join(f'{cell:{WIDTH}}' for cell in cells)}{tail}".rstrip())
+    names = "".join(f"{dtype:{WIDTH}}" for dtype in _asked(report))
+    return [f"{'stage':18}{names}".rstrip(), *lines] if lines else []
+
+
+def _asked(report: Report) -> list[str]:
+    return [dtype for dtype in DTYPES if any(f.dtype == dtype for f in report.findings)]
+
+
+def _cell(report: Report, findings: list[Finding]) -> str:
+    if not findings:
+        return "-"
+    worst = max(findings, key=lambda f: f.times)
+    state = "FAIL" if worst.times > 1 else "ok"
+    if worst.stage not in INTEGER:
+        return f"{state:5} {worst.times:.2g}x budget"
+    wrong = sum(f.error for f in findings)
+    said = f"{wrong:.0f} differ" if math.isfinite(wrong) else "another shape"
+    return f"{state:5} {said}{_least_margin(report, findings)}"
+
+
+def _least_margin(report: Report, findings: list[Finding]) -> str:
+    """Say how far the choices that were right are from a tie, exact ties left out."""
+    kind = "lca" if findings[0].stage.startswith("lca_") else "rank"
+    cases = {e.case.id: e.case for e in report.entries if not e.case.swaps}
+    found = [dict(cases[f.case].margins).get(kind) for f in findings if f.case in cases]
+    least = min((m for m in found if m), default=None)
+    return f" (margin {least:.1g})" if least and not any(f.error for f in findings) else ""
+
+
+def _mark(report: Report, stage: str) -> str:
+    if stage == report.first:
+        return "<- first divergence"
+    supplied = {f.stage for f in report.findings}
+    begins = any(f.begins_here for f in report.failed(stage)) and set(NEEDS[stage]) <= supplied
+    return "<- begins here too" if begins else ""
+
+
+# ---- The reason
+
+
+def why(report: Report) -> list[str]:
+    """Return the verdict's reasons, one a line."""
+    lines = report.troubles[:SHOWN]
+    more = len(report.troubles) - len(lines)
+    lines += [f"and {more} more such answers"] if more else []
+    if report.first:
+        lines += [_place(report), *_scaling(report), *_direction(report), *_name(report)]
+    elif not lines and report.findings:
+        lines.append("every stage that was supplied is within its budget in every case")
+    return lines
+
+
+def _place(report: Report) -> str:
+    supplied = {f.stage for f in report.findings}
+    needs = NEEDS[report.first]
+    missing = [stage for stage in _before(report.first) if stage not in supplied]
+    if missing and not set(needs) <= supplied:
+        return (
+            f"it begins at {report.first} or before it: supply {' '.join(missing[:4])} ... to see"
+        )
+    if not needs:
+        return f"it begins at {report.first}, which is computed from the inputs alone"
+    if any(f.begins_here for f in report.failed(report.first)):
+        return f"still wrong from its own {', '.join(needs)}: {report.first} is where it begins"
+    return f"{report.first} is the first to be over its budget; the fault may lie before it"
+
+
+def _before(stage: str) -> list[str]:
+    """Return all stages that a stage is computed from, in order."""
+    found = set(NEEDS[stage])
+    for earlier in reversed(NEEDS):
+        if earlier in found:
+            found |= set(NEEDS[earlier])
+    return [earlier for earlier in NEEDS if earlier in found]
+
+
+def _scaling(report: Report) -> list[str]:
+    ratio = report.scaling
+    if ratio is None:
+        one = len(_asked(report)) == 1 and report.first not in INTEGER
+        return ["only one dtype was asked: both tell rounding from a formula"] if one else []
+    said = f"error(float32)/error(float64) = {ratio:.3g}"
+    if ratio < FORMULA:
+        return [f"{said}: not rounding, another formula"]
+    return [f"{said}: " + ("rounding" if ratio > ROUNDING else "neither rounding nor a constant")]
+
+
+def _direction(report: Report) -> list[str]:
+    said = direction(report) if report.verdict != "poor accuracy" else ""
+    return [said] if said else []
+
+
+def _name(report: Report) -> list[str]:
+    best = report.explanations[0] if report.explanations else None
+    if report.verdict == "poor accuracy":
+        return ["right convention, too many digits lost"]
+    if not (best and best.explains and report.verdict == "another convention"):
+        return ["no named convention explains it"] if report.verdict == "unexplained" else []
+    changed = differences(report.declared, best.convention)
+    lines = [f"{field} = {now}, expected {was}" for field, (was, now) in changed.items()]
+    residual = f"residual {best.worst:.2g}x budget, {best.explained}/{best.asked} cases"
+    named = convention_name(best.convention, report.declared)
+    joint = "explains" if len(lines) == 1 else "together explain"
+    return [*lines, f"{joint} it ({residual}): {named}"]
+
+
+# ---- JSON
+
+
+def as_json(report: Report) -> str:
+    """Return the report as JSON; a number that is not finite is null."""
+    best = report.explanations[0] if report.explanations else None
+    named = report.verdict == "another convention"
+    content = {
+        "schema": 1,
+        "version": hier_ref.__version__,
+        "suite": suite_name(report),
+        "candidate": report.candidate,
+        "declared": convention_name(report.declared),
+        "verdict": report.verdict,
+        "exit": report.code,
+        "first": report.first or None,
+        "why": why(report),
+        "differences": differences(report.declared, best.convention) if named else {},
+        "scaling": report.scaling,
+        "troubles": report.troubles,
+        "notes": report.notes,
+        "not_exercised": report.not_exercised,
+        "worst": [{**e._asdict(), "ulp": e.ulp} for e in worst_elements(report)],
+        "findings": [{**vars(f), "times": f.times} for f in report.findings],
+    }
+    return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
