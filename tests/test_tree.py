@@ -294,6 +294,13 @@ def test_linkage_of_points_on_a_line_by_hand():
     assert linkage_tree(np.zeros((1, 1))).parent.tolist() == [1, -1]
 
 
+def test_linkage_goes_by_average_distance():
+    """2.9 is 2.4 from {0, 1} on average, 1.9 at least, 2.9 at most; the fourth point decides."""
+    for other, joined in ((5.1, [4, 4, 5, 5]), (5.5, [4, 4, 5, 6])):
+        x = np.array([0.0, 1.0, 2.9, other])
+        assert linkage_tree(np.abs(x[:, None] - x)).parent[:4].tolist() == joined
+
+
 def test_planted_steps_have_their_length_Y9(rng):
     """Every edge of the planted tree is as long as asked for, in the ball's own measure."""
     c = 0.3

@@ -70,17 +70,16 @@ def merged_sets(z: NDArray, l: NDArray, c: float) -> Tree:
     the members of every other set stay with the smallest such set around them.
     """
     shape, d_zl = linkage_tree(pairwise_distance(z, z, c)), pairwise_distance(z, l, c)
-    ancestor = _ancestors(shape, d_zl)
-    of_points, of_proxies = np.full(len(z), NONE), np.full(len(l), NONE)
-    stays = np.full(len(ancestor), NONE)  # the proxy whose node a set belongs to
+    ancestor, size, n = _ancestors(shape, d_zl), shape.subtree_size, len(z)
+    of_proxies = np.full(len(l), NONE)
+    home = np.full(len(ancestor), NONE)  # the proxy whose node each set belongs to
     taken = np.zeros(len(l), bool)
-    for node in sorted(range(len(z), len(ancestor)), key=lambda v: (-shape.subtree_size[v], v)):
-        proxy, above = ancestor[node], stays[shape.parent[node]] if node < shape.root else NONE
-        stays[node] = above if taken[proxy] else proxy
+    for node in sorted(range(n, len(ancestor)), key=lambda node: (-size[node], node)):
+        proxy, above = ancestor[node], NONE if node == shape.root else home[shape.parent[node]]
+        home[node] = above if taken[proxy] else proxy
         if not taken[proxy]:
             taken[proxy], of_proxies[proxy] = True, above
-    of_points = stays[shape.parent[: len(z)]]
-    return join(of_points, of_proxies)
+    return join(home[shape.parent[:n]], of_proxies)
 
 
 def _ancestors(shape: Tree, d_zl: NDArray) -> NDArray:
