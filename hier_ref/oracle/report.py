@@ -19,13 +19,14 @@ FORMULA, ROUNDING = 10.0, 1e3  # error(float32)/error(float64) below or above
 
 def text(report: Report, options: str = "") -> str:
     """Return the report for a terminal; `options` end the command that shows a case again."""
-    head = (
-        f"hier_ref oracle {hier_ref.__version__} · {suite_name(report)} · {report.candidate} · "
-        f"against {convention_name(report.declared)} · {report.cases} cases"
+    asked = [suite_name(report)] if report.entries else []
+    against = f"against {convention_name(report.declared)}"
+    head = " · ".join(
+        [f"hier_ref oracle {hier_ref.__version__}", *asked, report.candidate, against]
     )
     lines = [head, *stage_lines(report)]
     lines += _labelled("WHY", why(report))
-    lines += _labelled("NOT EXERCISED", report.not_exercised)
+    lines += _labelled("NOT EXERCISED", report.not_exercised if report.findings else [])
     lines += _labelled("NOTE", report.notes)
     worst = worst_elements(report)
     lines += _labelled("worst", map(str, worst))
@@ -41,12 +42,11 @@ def _labelled(label: str, lines) -> list[str]:
 
 
 def suite_name(report: Report) -> str:
-    """Return core@1, or how many of its cases were asked, or whose cases they are."""
+    """Return the suite, and how many of its cases were there to ask."""
     core = {id(entry) for entry in load_suite()}
     if all(id(entry) in core for entry in report.entries):
-        whole = len(report.entries) == len(core)
-        return f"suite {CORE}" if whole else f"{report.cases} of {len(core)} of suite {CORE}"
-    return "cases from files"
+        return f"suite {CORE}, {report.cases} of {len(core)} cases"
+    return f"{report.cases} cases from files"
 
 
 def convention_name(convention: Convention, declared: Convention | None = None) -> str:
