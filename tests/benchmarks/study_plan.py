@@ -1,0 +1,152 @@
+"""The runs of the study, as data: what is tuned, what is compared, which claims are checked.
+
+A run is a dict: its stage, a name, a seed, the data, and a `config` of what differs from the
+default. `stages` is all of it in order; study.py runs it.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from hier_ref.config import Config
+from hier_ref.losses import LOSSES
+
+TUNED = [(loss, "linear") for loss in ("PA", "MS", "HYP", "MS_HYP")] + [("MS", "mlp")]
+FEW = [("MS", "linear"), ("HYP", "linear")]
+SMALL = {"triplets": 5, "proxies": 128}  # a quarter of the default, for time
+FREE = {"head_scale": 0.1, "lr_head": 1e-3}  # lengths stay below the clip radius
+# The one-seed trials to check: name -> what differs from the default, 10 epochs each.
+CLAIMS = {
+    "PA": ({"loss": "PA"}, (0.0, 0.5)),
+    "MS": ({"loss": "MS"}, (0.0, 0.5, 2.0, 10.0)),
+    "MS free": ({"loss": "MS"} | FREE, (0.0, 0.5, 2.0)),
+    "MS_HYP free": ({"loss": "MS_HYP"} | FREE, (0.0, 2.0)),
+}
+
+
+# ---- The runs
+
+
+def claims(seeds: int) -> Iterator[dict]:
+    """Yield the runs that repeat the one-seed trials, and one of them at the default size."""
+    for name, (config, weights) in CLAIMS.items():
+        for weight in weights:
+            hier = {"hier_weight": weight} | (SMALL if weight else {})
+            for seed in range(seeds):
+                yield task("claims", name, config | hier | {"epochs": 10}, seed)
+    for seed in range(min(seeds, 3)):
+        config = {"loss": "MS", "hier_weight": 2.0, "epochs": 10} | FREE
+        yield task("claims", "MS free, default size", config, seed)
+
+
+def defaults() -> Iterator[dict]:
+    """Yield `python -m hier_ref.train --loss X`, and with `--hier-weight 0`, for every loss."""
+    for loss in LOSSES:
+        for weight in (0.0, Config().hier_weight):
+            yield task("defaults", loss, {"loss": loss, "hier_weight": weight}, 0)
+
+
+def neighbours(seeds: int) -> Iterator[dict]:
+    """Yield runs, on validation classes, in which HIER pairs fewer, nearer images."""
+    base = {"loss": "MS", "lr_head": 4e-3, "clip": 4.6, "epochs": 10}
+    for seed in range(seeds):
+        config = base | {"hier_weight": 0.0}
+        yield task("neighbours", "MS", config, seed, data="validation")
+        for weight in (0.5, 2.0):
+            for k in (1, 3, 20):
+                config = base | {"hier_weight": weight, "neighbours": k} | SMALL
+                yield task("neighbours", "MS", config, seed, data="validation")
+
+
+def coarse(seeds: int) -> Iterator[dict]:
+    """Yield runs that train on the labels of the finest coarse level."""
+    for loss in ("MS", "HYP"):
+        for weight in (0.0, 0.5, 2.0):
+            hier = {"hier_weight": weight} | (SMALL if weight else {})
+            for seed in range(seeds):
+                config = {"loss": loss, "epochs": 10} | hier
+                yield task("coarse", loss, config, seed, data="coarse")
+
+
+def tuning(loss: str, head: str, trials: int) -> Iterator[dict]:
+    """Yield the trials of one loss: the same choices without HIER and with it."""
+    for trial in range(trials):
+        common, hier = draw(np.random.default_rng([trial, 2026]), trial)
+        base = {"loss": loss, "head": head} | common
+        for arm, more in (("alone", {"hier_weight": 0.0}), ("hier", hier)):
+            yield task("tune", arm, base | more, 0, data="validation", trial=trial)
+
+
+def draw(rng: np.random.Generator, trial: int) -> tuple[dict, dict]:
+    """Return what both arms of a trial share, and what HIER has besides. Trial 0 is the default."""
+
+    def between(low, high):
+        return float(f"{low * (high / low) ** rng.random():.2g}")
+
+    common = {
+        "lr_head": between(5e-4, 3e-2),
+        "lr_loss": between(3e-3, 3e-1),
+        "head_scale": float(rng.choice([1.0, 0.1])),
+        "clip": float(rng.choice([1.0, 2.3, 4.6])),
+        "epochs": int(rng.choice([5, 10, 20])),
+    }
+    hier = {
+        "hier_weight": between(0.1, 5),
+        "lr_proxies": between(1e-3, 1e-1),
+        "proxies": int(rng.choice([64, 128])),
+        "triplets": SMALL["triplets"],
+    }
+    return (common, hier) if trial else ({"epochs": 10}, {"hier_weight": 0.5} | SMALL)
+
+
+def finals(stage: str, arms: dict[str, dict], seeds: int) -> Iterator[dict]:
+    """Yield the runs of the selected settings, and of the one with HIER less HIER: its twin."""
+    arms = arms | {"twin": arms["hier"] | {"hier_weight": 0.0}}
+    for seed in range(1, seeds + 1):  # 0 was used for tuning
+        for arm, config in arms.items():
+            yield task(stage, arm, config, seed, data="few" if stage == "few" else "test")
+
+
+def task(stage: str, name: str, config: dict, seed: int, data: str = "test", **more) -> dict:
+    """Describe one run."""
+    return {"stage": stage, "name": name, "seed": seed, "data": data, **more, "config": config}
+
+
+def selected(rows: list[dict], loss: str, head: str, arm: str, trials: int) -> dict:
+    """Return the trial of an arm with the best validation Recall@1, by either retrieval."""
+    rows = [row for row in rows if row["stage"] == "tune" and row["name"] == arm]
+    rows = [
+        row
+        for row in rows
+        if row["trial"] < trials and loss_and_head(row["config"]) == (loss, head)
+    ]
+    return max(rows, key=lambda row: (best(row), -row["trial"]))
+
+
+def loss_and_head(config: dict) -> tuple[str, str]:
+    """Return the loss and the head of a run."""
+    return config["loss"], config.get("head", "linear")
+
+
+def best(row: dict) -> float:
+    """Return Recall@1 by the better of the two retrievals."""
+    return max(row[how]["recall"][0] for how in ("ball", "cosine"))
+
+
+def stages(trials: int, seeds: int) -> dict[str, list[Callable]]:
+    """Return each stage by name: functions from the rows so far to tasks, one after the other."""
+
+    def chosen(loss, head, rows):
+        names = "alone", "hier"
+        return {arm: selected(rows, loss, head, arm, trials)["config"] for arm in names}
+
+    found = {}
+    for loss, head in TUNED:
+        found[f"{loss}-{head}"] = [
+            lambda rows, of=(loss, head): tuning(*of, trials),
+            lambda rows, of=(loss, head): finals("final", chosen(*of, rows), seeds),
+        ]
+    found["few"] = [lambda rows, of=of: finals("few", chosen(*of, rows), seeds) for of in FEW]
+    for name, tasks in (("claims", claims), ("neighbours", neighbours), ("coarse", coarse)):
+        found[name] = [lambda rows, tasks=tasks: tasks(seeds)]
+    return found | {"defaults": [lambda rows: defaults()]}
