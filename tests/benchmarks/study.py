@@ -75,7 +75,7 @@ def run(task: dict) -> dict:
     def tangent(f):
         return head_forward(f.astype(np.float32), head, config.layers)
 
-    asks = config.hier_weight and task["stage"] in ("claims", "neighbours")
+    asks = config.hier_weight and task["stage"] == "claims"
     length = np.linalg.norm(tangent(scored.part("test").features), axis=1)
     return task | {
         "ball": scores(scored, config.c, lambda f: embed(f, trainer.params, config)),

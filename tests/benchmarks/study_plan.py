@@ -13,6 +13,7 @@ from hier_ref.losses import LOSSES
 
 TUNED = [(loss, "linear") for loss in ("PA", "MS", "HYP", "MS_HYP")] + [("MS", "mlp")]
 FEW = [("MS", "linear"), ("HYP", "linear")]
+SECOND = [("MS", "linear"), ("HYP", "linear")]
 SMALL = {"triplets": 5, "proxies": 128}  # a quarter of the default, for time
 FREE = {"head_scale": 0.1, "lr_head": 1e-3}  # lengths stay below the clip radius
 # The one-seed trials to check: name -> what differs from the default, 10 epochs each.
@@ -46,16 +47,18 @@ def defaults() -> Iterator[dict]:
             yield task("defaults", loss, {"loss": loss, "hier_weight": weight}, 0)
 
 
-def neighbours(seeds: int) -> Iterator[dict]:
-    """Yield runs, on validation classes, in which HIER pairs fewer, nearer images."""
-    base = {"loss": "MS", "lr_head": 4e-3, "clip": 4.6, "epochs": 10}
-    for seed in range(seeds):
-        config = base | {"hier_weight": 0.0}
-        yield task("neighbours", "MS", config, seed, data="validation")
-        for weight in (0.5, 2.0):
-            for k in (1, 3, 20):
-                config = base | {"hier_weight": weight, "neighbours": k} | SMALL
-                yield task("neighbours", "MS", config, seed, data="validation")
+def second(base: dict, trials: int) -> Iterator[dict]:
+    """Yield more trials for HIER alone, upon the setting selected without it: a head start."""
+    for trial in range(trials):
+        rng = np.random.default_rng([trial, 2027])
+        hier = {
+            "hier_weight": between(rng, 0.02, 1),
+            "lr_proxies": between(rng, 1e-3, 1e-1),
+            "proxies": int(rng.choice([64, 128])),
+            "triplets": SMALL["triplets"],
+            "neighbours": int(rng.choice([2, 5, 10, 20])),
+        }
+        yield task("second", "hier", base | hier, 0, data="validation", trial=trial)
 
 
 def coarse(seeds: int) -> Iterator[dict]:
@@ -79,24 +82,25 @@ def tuning(loss: str, head: str, trials: int) -> Iterator[dict]:
 
 def draw(rng: np.random.Generator, trial: int) -> tuple[dict, dict]:
     """Return what both arms of a trial share, and what HIER has besides. Trial 0 is the default."""
-
-    def between(low, high):
-        return float(f"{low * (high / low) ** rng.random():.2g}")
-
     common = {
-        "lr_head": between(5e-4, 3e-2),
-        "lr_loss": between(3e-3, 3e-1),
+        "lr_head": between(rng, 5e-4, 3e-2),
+        "lr_loss": between(rng, 3e-3, 3e-1),
         "head_scale": float(rng.choice([1.0, 0.1])),
         "clip": float(rng.choice([1.0, 2.3, 4.6])),
         "epochs": int(rng.choice([5, 10, 20])),
     }
     hier = {
-        "hier_weight": between(0.1, 5),
-        "lr_proxies": between(1e-3, 1e-1),
+        "hier_weight": between(rng, 0.1, 5),
+        "lr_proxies": between(rng, 1e-3, 1e-1),
         "proxies": int(rng.choice([64, 128])),
         "triplets": SMALL["triplets"],
     }
     return (common, hier) if trial else ({"epochs": 10}, {"hier_weight": 0.5} | SMALL)
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number with evenly spread logarithm, of two digits."""
+    return float(f"{low * (high / low) ** rng.random():.2g}")
 
 
 def finals(stage: str, arms: dict[str, dict], seeds: int) -> Iterator[dict]:
@@ -112,14 +116,13 @@ def task(stage: str, name: str, config: dict, seed: int, data: str = "test", **m
     return {"stage": stage, "name": name, "seed": seed, "data": data, **more, "config": config}
 
 
-def selected(rows: list[dict], loss: str, head: str, arm: str, trials: int) -> dict:
+def selected(
+    rows: list[dict], loss: str, head: str, arm: str, trials: int, stage: str = "tune"
+) -> dict:
     """Return the trial of an arm with the best validation Recall@1, by either retrieval."""
-    rows = [row for row in rows if row["stage"] == "tune" and row["name"] == arm]
-    rows = [
-        row
-        for row in rows
-        if row["trial"] < trials and loss_and_head(row["config"]) == (loss, head)
-    ]
+    rows = [row for row in rows if row["stage"] == stage and row["name"] == arm]
+    rows = [row for row in rows if row.get("trial", trials) < trials]
+    rows = [row for row in rows if loss_and_head(row["config"]) == (loss, head)]
     return max(rows, key=lambda row: (best(row), -row["trial"]))
 
 
@@ -146,7 +149,15 @@ def stages(trials: int, seeds: int) -> dict[str, list[Callable]]:
             lambda rows, of=(loss, head): tuning(*of, trials),
             lambda rows, of=(loss, head): finals("final", chosen(*of, rows), seeds),
         ]
+    for loss, head in SECOND:
+        found[f"second-{loss}-{head}"] = [
+            lambda rows, of=(loss, head): second(chosen(*of, rows)["alone"], trials),
+            lambda rows, of=(loss, head): (
+                task("second", "final", selected(rows, *of, "hier", trials, "second")["config"], s)
+                for s in range(1, seeds + 1)
+            ),
+        ]
     found["few"] = [lambda rows, of=of: finals("few", chosen(*of, rows), seeds) for of in FEW]
-    for name, tasks in (("claims", claims), ("neighbours", neighbours), ("coarse", coarse)):
+    for name, tasks in (("claims", claims), ("coarse", coarse)):
         found[name] = [lambda rows, tasks=tasks: tasks(seeds)]
     return found | {"defaults": [lambda rows: defaults()]}

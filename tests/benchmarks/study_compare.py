@@ -1,0 +1,150 @@
+"""The comparison of tuned settings: paired differences and their intervals, and their tables."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.stats import t as student
+from study_plan import TUNED, best, loss_and_head, selected
+
+ARMS = {"alone": "alone", "hier": "+ HIER", "twin": "twin: the line above at weight 0"}
+MEASURES = ("R@1", "R@2", "R@4", "R@8", "MAP@R", "subgroup", "group")
+
+
+def measures(row: dict, how: str) -> np.ndarray:
+    """Return the percentages of one run in the order of `MEASURES`."""
+    found = row[how]
+    return np.array([*found["recall"], found["map"], *found["levels"]])
+
+
+def interval(differences: Iterable[float]) -> tuple[float, float]:
+    """Return mean and half width of the 95% interval of Student's t of paired differences (n,)."""
+    d = np.asarray(list(differences), float)
+    half = student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return float(d.mean()), float(half)
+
+
+def difference(a: Iterable[float], b: Iterable[float]) -> str:
+    """Show a - b with its interval; bold where the interval leaves out 0."""
+    mean, half = interval(np.subtract(list(a), list(b)))
+    shown = f"{mean:+.2f} ± {half:.2f}"
+    return f"**{shown}**" if abs(mean) > half else shown
+
+
+def retrieval(row: dict) -> str:
+    """Return the retrieval that a trial is better with: the ball, unless cosine is better."""
+    ball, cosine = (row[how]["recall"][0] for how in ("ball", "cosine"))
+    return "cosine" if cosine > ball else "ball"
+
+
+def markdown(heads: Iterable[str], lines: Iterable[Iterable]) -> str:
+    """Return a table."""
+    rows = [list(heads), ["---"] * len(list(heads)), *(list(map(str, line)) for line in lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def stage(rows: list[dict], *names: str) -> list[dict]:
+    """Return the rows of some stages."""
+    return [row for row in rows if row["stage"] in names]
+
+
+# ---- Tuned
+
+
+def tuned(rows: list[dict], final: str = "final") -> dict[tuple[str, str], dict]:
+    """Return, for each loss and head with final runs, its selected trials and final rows by seed.
+
+    A final row belongs to an arm if its setting is the selected one.
+    """
+    found = {}
+    trials = 1 + max((row["trial"] for row in stage(rows, "tune")), default=0)
+    for of in TUNED:
+        runs = [row for row in stage(rows, final) if loss_and_head(row["config"]) == of]
+        if not runs:
+            continue
+        chosen = {arm: selected(rows, *of, arm, trials) for arm in ("alone", "hier")}
+        configs = {arm: trial["config"] for arm, trial in chosen.items()}
+        configs["twin"] = configs["hier"] | {"hier_weight": 0.0}
+        seeds = {
+            arm: {
+                run["seed"]: measures(run, retrieval(chosen["hier" if arm == "twin" else arm]))
+                for run in runs
+                if run["name"] == arm and run["config"] == configs[arm]
+            }
+            for arm in ARMS
+        }
+        common = sorted(set.intersection(*(set(by_seed) for by_seed in seeds.values())))
+        if len(common) > 1:
+            values = {arm: np.array([by[seed] for seed in common]) for arm, by in seeds.items()}
+            found[of] = {"chosen": chosen, "values": values, "trials": trials}
+    return found
+
+
+def title(of: tuple[str, str]) -> str:
+    """Return how a loss and a head are shown."""
+    return f"`{of[0]}`" + (f", {of[1]}" if of[1] != "linear" else "")
+
+
+def table_settings(rows: list[dict]) -> str:
+    """Return the selected settings."""
+    heads = ("loss", "", "validation R@1", "retrieval", "setting")
+    lines = []
+    for of, each in tuned(rows).items():
+        for arm, trial in each["chosen"].items():
+            config = {k: v for k, v in trial["config"].items() if k not in ("loss", "head")}
+            config = {k: v for k, v in config.items() if k != "hier_weight" or v}
+            shown = ", ".join(f"{name} {value:g}" for name, value in config.items())
+            score = f"{best(trial):.2f}"
+            lines.append([title(of), ARMS[arm], score, retrieval(trial), shown])
+    return markdown(heads, lines)
+
+
+def table_finals(rows: list[dict], final: str = "final") -> str:
+    """Return the means of the final runs."""
+    lines = [
+        [title(of), ARMS[arm], *(f"{value:.2f}" for value in each["values"][arm].mean(axis=0))]
+        for of, each in tuned(rows, final).items()
+        for arm in ARMS
+    ]
+    return markdown(("loss", "", *MEASURES), lines)
+
+
+def table_differences(rows: list[dict], final: str = "final") -> str:
+    """Return the paired differences of the final runs."""
+    lines = []
+    for of, each in tuned(rows, final).items():
+        values = each["values"]
+        for other, against in (("alone", "tuned alone"), ("twin", "its twin")):
+            columns = zip(values["hier"].T, values[other].T, strict=True)
+            shown = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
+            kept = [shown[name] for name in ("R@1", "R@8", "MAP@R", "subgroup", "group")]
+            lines.append([title(of), against, *kept])
+    return markdown(("loss", "+ HIER less", "R@1", "R@8", "MAP@R", "subgroup", "group"), lines)
+
+
+def pairs(rows: list[dict]) -> list[tuple[dict, dict]]:
+    """Return the two arms of each trial of tuning."""
+    found: dict[tuple, dict] = {}
+    for row in stage(rows, "tune"):
+        found.setdefault((loss_and_head(row["config"]), row["trial"]), {})[row["name"]] = row
+    return [(each["alone"], each["hier"]) for each in found.values() if len(each) == 2]
+
+
+def table_trials(rows: list[dict]) -> str:
+    """Return the differences of all trials, by how hard HIER pushes and by where lengths are."""
+    lines = []
+    bins = {"below 0.3": (0, 0.3), "0.3 to 1": (0.3, 1), "above 1": (1, np.inf)}
+    for where, fixed in (("at the clip radius", True), ("free", False)):
+        for name, (low, high) in bins.items():
+            kept = [
+                (a, b)
+                for a, b in pairs(rows)
+                if low <= b["push"] < high and (a["at_radius"] > 0.5) == fixed
+            ]
+            if len(kept) > 1:
+                changes = [
+                    difference(*([run[how]["recall"][0] for run in arm] for arm in arms[::-1]))
+                    for arms in [list(zip(*kept, strict=True))]
+                    for how in ("ball", "cosine")
+                ]
+                lines.append([where, name, len(kept), *changes])
+    return markdown(("lengths", "push", "pairs", "R@1, ball", "R@1, cosine"), lines)
