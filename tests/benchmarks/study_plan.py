@@ -13,7 +13,8 @@ from hier_ref.losses import LOSSES
 
 TUNED = [(loss, "linear") for loss in ("PA", "MS", "HYP", "MS_HYP")] + [("MS", "mlp")]
 FEW = [("MS", "linear"), ("HYP", "linear")]
-SECOND = [("MS", "linear"), ("HYP", "linear")]
+SECOND = [("MS", "linear")]
+CHECKS = 3  # seeds of the claims
 SMALL = {"triplets": 5, "proxies": 128}  # a quarter of the default, for time
 FREE = {"head_scale": 0.1, "lr_head": 1e-3}  # lengths stay below the clip radius
 # The one-seed trials to check: name -> what differs from the default, 10 epochs each.
@@ -28,14 +29,14 @@ CLAIMS = {
 # ---- The runs
 
 
-def claims(seeds: int) -> Iterator[dict]:
+def claims() -> Iterator[dict]:
     """Yield the runs that repeat the one-seed trials, and one of them at the default size."""
     for name, (config, weights) in CLAIMS.items():
         for weight in weights:
             hier = {"hier_weight": weight} | (SMALL if weight else {})
-            for seed in range(seeds):
+            for seed in range(CHECKS):
                 yield task("claims", name, config | hier | {"epochs": 10}, seed)
-    for seed in range(min(seeds, 3)):
+    for seed in range(CHECKS):
         config = {"loss": "MS", "hier_weight": 2.0, "epochs": 10} | FREE
         yield task("claims", "MS free, default size", config, seed)
 
@@ -61,14 +62,10 @@ def second(base: dict, trials: int) -> Iterator[dict]:
         yield task("second", "hier", base | hier, 0, data="validation", trial=trial)
 
 
-def coarse(seeds: int) -> Iterator[dict]:
-    """Yield runs that train on the labels of the finest coarse level."""
-    for loss in ("MS", "HYP"):
-        for weight in (0.0, 0.5, 2.0):
-            hier = {"hier_weight": weight} | (SMALL if weight else {})
-            for seed in range(seeds):
-                config = {"loss": loss, "epochs": 10} | hier
-                yield task("coarse", loss, config, seed, data="coarse")
+def upon(name: str, config: dict, seeds: int) -> Iterator[dict]:
+    """Yield final runs with HIER upon the setting selected without it."""
+    for seed in range(1, seeds + 1):
+        yield task("second", name, config, seed)
 
 
 def tuning(loss: str, head: str, trials: int) -> Iterator[dict]:
@@ -152,12 +149,12 @@ def stages(trials: int, seeds: int) -> dict[str, list[Callable]]:
     for loss, head in SECOND:
         found[f"second-{loss}-{head}"] = [
             lambda rows, of=(loss, head): second(chosen(*of, rows)["alone"], trials),
-            lambda rows, of=(loss, head): (
-                task("second", "final", selected(rows, *of, "hier", trials, "second")["config"], s)
-                for s in range(1, seeds + 1)
+            lambda rows, of=(loss, head): upon(
+                "final", selected(rows, *of, "hier", trials, "second")["config"], seeds
+            ),
+            lambda rows, of=(loss, head): upon(
+                "default", chosen(*of, rows)["alone"] | {"hier_weight": 0.5}, seeds
             ),
         ]
     found["few"] = [lambda rows, of=of: finals("few", chosen(*of, rows), seeds) for of in FEW]
-    for name, tasks in (("claims", claims), ("coarse", coarse)):
-        found[name] = [lambda rows, tasks=tasks: tasks(seeds)]
-    return found | {"defaults": [lambda rows: defaults()]}
+    return found | {"claims": [lambda rows: claims()], "defaults": [lambda rows: defaults()]}

@@ -25,6 +25,7 @@ from study_compare import (
 )
 from study_plan import CLAIMS, best, loss_and_head, selected
 
+from hier_ref.config import Config
 from hier_ref.losses import LOSSES
 
 DOCS = RESULTS.parent
@@ -74,24 +75,28 @@ def table_defaults(rows: list[dict]) -> str:
 
 
 def table_second(rows: list[dict]) -> str:
-    """Return the best of the second round for HIER: its setting, and differences to none."""
+    """Return HIER upon the setting selected without it, less that setting."""
     lines = []
     for of, first in tuned(rows).items():
         runs = [r for r in stage(rows, "second") if loss_and_head(r["config"]) == of]
-        finals = {r["seed"]: r for r in runs if r["name"] == "final"}
-        if not finals:
-            continue
-        trials = 1 + max(row.get("trial", 0) for row in runs)
-        trial = selected(rows, *of, "hier", trials, "second")
-        shown = ("hier_weight", "lr_proxies", "proxies", "neighbours")
-        shown = ", ".join(f"{name} {trial['config'][name]:g}" for name in shown)
-        mine = np.array([measures(finals[seed], retrieval(trial)) for seed in sorted(finals)])
-        columns = zip(mine.T, first["values"]["alone"].T, strict=True)
-        found = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
-        kept = [found[name] for name in ("R@1", "R@8", "MAP@R", "group")]
-        lines.append([title(of), shown, f"{best(trial):.2f}", *kept])
-    heads = ("loss", "HIER", "validation R@1", "R@1", "R@8", "MAP@R", "group")
-    return markdown(heads, lines)
+        trials = 1 + max((row.get("trial", 0) for row in runs), default=0)
+        for name, shown in (("final", "second round"), ("default", "default")):
+            finals = {r["seed"]: r for r in runs if r["name"] == name}
+            if len(finals) != len(first["values"]["alone"]):
+                continue
+            trial = selected(rows, *of, "hier", trials, "second")
+            how = retrieval(trial if name == "final" else first["chosen"]["alone"])
+            mine = np.array([measures(finals[seed], how) for seed in sorted(finals)])
+            columns = zip(mine.T, first["values"]["alone"].T, strict=True)
+            found = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
+            config = Config(**finals[1]["config"])
+            choices = ("hier_weight", "lr_proxies", "proxies", "triplets", "neighbours")
+            choices = [f"{getattr(config, choice):g}" for choice in choices]
+            score = f"{best(trial):.2f}" if name == "final" else ""
+            kept = [found[each] for each in ("R@1", "R@8", "MAP@R", "group")]
+            lines.append([title(of), shown, *choices, score, *kept])
+    heads = ("loss", "HIER", "weight", "lr_proxies", "proxies", "triplets", "neighbours")
+    return markdown((*heads, "validation R@1", "R@1", "R@8", "MAP@R", "group"), lines)
 
 
 def table_together(rows: list[dict]) -> str:
