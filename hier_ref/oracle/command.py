@@ -3,9 +3,10 @@
 Described in docs/13-oracle.md.
 """
 
+import json
 import shlex
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from hier_ref.oracle.files import export, read_suite
 from hier_ref.oracle.fingerprint import fingerprint
 from hier_ref.oracle.options import USAGE, refuse
 from hier_ref.oracle.report import as_json, convention_name, text
-from hier_ref.oracle.run import Candidate
+from hier_ref.oracle.run import Candidate, ask
 from hier_ref.oracle.selftest import selftest
 from hier_ref.oracle.stages import NEEDS
 from hier_ref.oracle.suite import Entry, SuiteError, load_suite
@@ -102,16 +103,24 @@ def _check(args: Namespace, beat: Beat) -> int:
 
 def _fingerprint(args: Namespace, beat: Beat) -> int:
     entries, candidate = _entries(args), _load(args, beat)
-    found = fingerprint(candidate, entries, dtype=args.dtype, seconds=args.time_limit)
     print(f"hier_ref oracle {hier_ref.__version__} · fingerprint of {_name(args)}")
-    if not found:
+    found = fingerprint(candidate, entries, dtype=args.dtype, seconds=args.time_limit)
+    best = found[0] if found else None
+    if best is None:
         verdict = "no usable answer"
-    elif found[0].explains:
-        best, verdict = found[0], "conforms"
+        asked = next(e for e in entries if args.dtype in e.budgets)
+        print(ask(candidate, asked.case, args.dtype, args.time_limit).trouble)
+    elif best.explains:
+        verdict = "conforms"
         print(f"follows {convention_name(best.convention)}")
         print(f"residual {best.worst:.2g}x budget, {best.explained}/{best.asked} cases")
     else:
         verdict = "unexplained"
+    if args.json:
+        content = {"candidate": _name(args), "exit": CODES[verdict], "follows": None}
+        if verdict == "conforms":
+            content["follows"] = {k: str(v) for k, v in vars(best.convention).items()}
+        write_bytes(args.json, (json.dumps(content, indent=1) + "\n").encode())
     print(f"exit {CODES[verdict]}: {'named' if verdict == 'conforms' else verdict}")
     return CODES[verdict]
 
@@ -132,11 +141,13 @@ def _explain(args: Namespace, beat: Beat) -> int:
     candidate = _load(args, beat)
 
     def seen(case):
-        shown.update(answer := dict(candidate(case)))
+        answer = candidate(case)
+        if case.x.dtype == args.dtype and isinstance(answer, Mapping):
+            shown.update(answer)
         return answer
 
-    options = {"dtypes": (args.dtype,), "convention": args.declared, "seconds": args.time_limit}
-    report = check(seen, [entry], name=_name(args), **options)
+    options = {"convention": args.declared, "name": _name(args), "seconds": args.time_limit}
+    report = check(seen, [entry], **options)
     if args.stage in shown:
         print(f"\n{args.stage} of the candidate\n{_numbers(np.asarray(shown[args.stage]))}")
     print()

@@ -25,7 +25,9 @@ class Element(NamedTuple):
     @property
     def ulp(self) -> float:
         """The difference in units in the last place of the right number."""
-        return abs(self.got - self.want) / float(np.spacing(np.dtype(self.dtype).type(self.want)))
+        return abs(self.got - self.want) / float(
+            np.spacing(np.dtype(self.dtype).type(abs(self.want)))
+        )
 
     def __str__(self) -> str:
         place = f"[{','.join(map(str, self.index))}]" if self.index else ""

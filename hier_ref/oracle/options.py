@@ -65,7 +65,7 @@ def _candidate(parser: Parser, dtypes: tuple[str, ...], named: str = "candidate"
     parser.add_argument(
         named,
         metavar="CANDIDATE",
-        help="package.module:function or file.py:function; with --adapter files see above",
+        help="package.module:function or file.py:function (files: a command, a folder of results)",
     )
     parser.add_argument(
         "--adapter", choices=(*ADAPTERS, "files"), default="numpy", help="default: numpy"

@@ -165,17 +165,22 @@ def _direction(report: Report) -> list[str]:
 
 
 def _name(report: Report) -> list[str]:
-    best = report.explanations[0] if report.explanations else None
-    if report.verdict == "poor accuracy":
-        return ["right convention, too many digits lost"]
-    if not (best and best.explains and report.verdict == "another convention"):
-        return ["no named convention explains it"] if report.verdict == "unexplained" else []
-    changed = differences(report.declared, best.convention)
+    changed = named(report)
+    if not changed:
+        said = {"poor accuracy": "right convention, too many digits lost"}
+        said["unexplained"] = "no named convention explains it"
+        return [said[report.verdict]] if report.verdict in said else []
+    best = report.explanations[0]
     lines = [f"{field} = {now}, expected {was}" for field, (was, now) in changed.items()]
     residual = f"residual {best.worst:.2g}x budget, {best.explained}/{best.asked} cases"
-    named = convention_name(best.convention, report.declared)
-    joint = "explains" if len(lines) == 1 else "together explain"
-    return [*lines, f"{joint} it ({residual}): {named}"]
+    whole = convention_name(best.convention, report.declared)
+    return [*lines, f"{'explains' if len(lines) == 1 else 'explain'} it ({residual}): {whole}"]
+
+
+def named(report: Report) -> dict[str, tuple]:
+    """Return the choices that explain the candidate: field -> (declared, found)."""
+    best = report.explanations[0] if report.explanations else None
+    return differences(report.declared, best.convention) if best and best.explains else {}
 
 
 # ---- JSON
@@ -183,8 +188,6 @@ def _name(report: Report) -> list[str]:
 
 def as_json(report: Report) -> str:
     """Return the report as JSON; a number that is not finite is null."""
-    best = report.explanations[0] if report.explanations else None
-    named = report.verdict == "another convention"
     content = {
         "schema": 1,
         "version": hier_ref.__version__,
@@ -195,7 +198,7 @@ def as_json(report: Report) -> str:
         "exit": report.code,
         "first": report.first or None,
         "why": why(report),
-        "differences": differences(report.declared, best.convention) if named else {},
+        "differences": named(report),
         "scaling": report.scaling,
         "troubles": report.troubles,
         "notes": report.notes,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hier_ref.convention import EXACT, RELEASED, differences
+from hier_ref.convention import EXACT, RELEASED, Convention, differences
 from hier_ref.oracle.case import Case, reference
 from hier_ref.oracle.check import Report, check
-from hier_ref.oracle.suite import CORE, Entry, SuiteError, load_suite
+from hier_ref.oracle.suite import CORE, SuiteError, load_suite
 from hier_ref.oracle.textbook import textbook
 
 Stages = Mapping[str, np.ndarray]
@@ -31,8 +31,7 @@ def _restless() -> Callable[[Case], Stages]:
     return candidate
 
 
-def _follows(**fields) -> Callable[[Case], Stages]:
-    convention = replace(EXACT, **fields)
+def _follower(convention: Convention) -> Callable[[Case], Stages]:
     return lambda case: reference(case, convention)
 
 
@@ -42,13 +41,13 @@ FAULTS: dict[str, tuple[Callable, int, str, set[str]]] = {
     "a distance that is squared": (_changed("d_zl", np.square), 2, "d_zl", set()),
     "ancestors off by one": (_changed("lca_pair_data", lambda n: n + 1), 2, "lca_pair_data", set()),
     "noise that is tempered": (
-        _follows(noise_tempered=True),
+        _follower(replace(EXACT, noise_tempered=True)),
         1,
         "lca_pair_data",
         {"noise_tempered"},
     ),
     "a gradient that is not straight-through": (
-        _follows(straight_through=False),
+        _follower(replace(EXACT, straight_through=False)),
         1,
         "grad_d_zl",
         {"straight_through"},
@@ -65,21 +64,19 @@ def selftest() -> list[tuple[str, str]]:
     except SuiteError as error:
         return [(f"{CORE} is whole", str(error))]
     results = [(f"{CORE} is whole: {len(suite)} cases, every array with its SHA-256", "")]
-    for name, convention in (("EXACT", EXACT), ("RELEASED", RELEASED)):
-        report = check(lambda case, k=convention: reference(case, k), convention=convention)
-        results.append((f"{name} conforms", _wrong(report, 0, "", set())))
-    report = check(lambda case: reference(case, textbook(EXACT, "direct")))
-    results.append(
-        ("the same formulas in another arithmetic conform", _wrong(report, 0, "", set()))
-    )
+    right = {
+        "EXACT conforms": (suite, EXACT, EXACT),
+        "RELEASED conforms": (suite[::3], RELEASED, RELEASED),
+        "another arithmetic conforms": (suite[::3], EXACT, textbook(EXACT, "direct")),
+    }
+    for what, (entries, declared, followed) in right.items():
+        with np.errstate(all="ignore"):  # at the boundary, in stages that are not asked there
+            report = check(_follower(followed), entries, convention=declared)
+        results.append((what, _wrong(report, 0, "", set())))
     return results + [
-        (f"{what} is seen", _wrong(check(candidate, _few(suite)), *expected))
+        (f"{what} is seen", _wrong(check(candidate, suite[:6]), *expected))
         for what, (candidate, *expected) in FAULTS.items()
     ]
-
-
-def _few(suite: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    return suite[:6]
 
 
 def _wrong(report: Report, code: int, first: str, named: set[str]) -> str:
