@@ -50,7 +50,7 @@ def stage(rows: list[dict], *names: str) -> list[dict]:
 # ---- Tuned
 
 
-def tuned(rows: list[dict], final: str = "final") -> dict[tuple[str, str], dict]:
+def tuned(rows: list[dict]) -> dict[tuple[str, str], dict]:
     """Return, for each loss and head with final runs, its selected trials and final rows by seed.
 
     A final row belongs to an arm if its setting is the selected one.
@@ -58,7 +58,7 @@ def tuned(rows: list[dict], final: str = "final") -> dict[tuple[str, str], dict]
     found = {}
     trials = 1 + max((row["trial"] for row in stage(rows, "tune")), default=0)
     for of in TUNED:
-        runs = [row for row in stage(rows, final) if loss_and_head(row["config"]) == of]
+        runs = [row for row in stage(rows, "final") if loss_and_head(row["config"]) == of]
         if not runs:
             continue
         chosen = {arm: selected(rows, *of, arm, trials) for arm in ("alone", "hier")}
@@ -98,20 +98,20 @@ def table_settings(rows: list[dict]) -> str:
     return markdown(heads, lines)
 
 
-def table_finals(rows: list[dict], final: str = "final") -> str:
+def table_finals(rows: list[dict]) -> str:
     """Return the means of the final runs."""
     lines = [
         [title(of), ARMS[arm], *(f"{value:.2f}" for value in each["values"][arm].mean(axis=0))]
-        for of, each in tuned(rows, final).items()
+        for of, each in tuned(rows).items()
         for arm in ARMS
     ]
     return markdown(("loss", "", *MEASURES), lines)
 
 
-def table_differences(rows: list[dict], final: str = "final") -> str:
+def table_differences(rows: list[dict]) -> str:
     """Return the paired differences of the final runs."""
     lines = []
-    for of, each in tuned(rows, final).items():
+    for of, each in tuned(rows).items():
         values = each["values"]
         for other, against in (("alone", "tuned alone"), ("twin", "its twin")):
             columns = zip(values["hier"].T, values[other].T, strict=True)

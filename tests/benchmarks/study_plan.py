@@ -12,7 +12,6 @@ from hier_ref.config import Config
 from hier_ref.losses import LOSSES
 
 TUNED = [(loss, "linear") for loss in ("PA", "MS", "HYP", "MS_HYP")] + [("MS", "mlp")]
-FEW = [("MS", "linear"), ("HYP", "linear")]
 SECOND = [("MS", "linear")]
 CHECKS = 3  # seeds of the claims
 SMALL = {"triplets": 5, "proxies": 128}  # a quarter of the default, for time
@@ -62,10 +61,10 @@ def second(base: dict, trials: int) -> Iterator[dict]:
         yield task("second", "hier", base | hier, 0, data="validation", trial=trial)
 
 
-def upon(name: str, config: dict, seeds: int) -> Iterator[dict]:
+def upon(config: dict, seeds: int) -> Iterator[dict]:
     """Yield final runs with HIER upon the setting selected without it."""
     for seed in range(1, seeds + 1):
-        yield task("second", name, config, seed)
+        yield task("second", "final", config, seed)
 
 
 def tuning(loss: str, head: str, trials: int) -> Iterator[dict]:
@@ -100,12 +99,12 @@ def between(rng: np.random.Generator, low: float, high: float) -> float:
     return float(f"{low * (high / low) ** rng.random():.2g}")
 
 
-def finals(stage: str, arms: dict[str, dict], seeds: int) -> Iterator[dict]:
+def finals(arms: dict[str, dict], seeds: int) -> Iterator[dict]:
     """Yield the runs of the selected settings, and of the one with HIER less HIER: its twin."""
     arms = arms | {"twin": arms["hier"] | {"hier_weight": 0.0}}
     for seed in range(1, seeds + 1):  # 0 was used for tuning
         for arm, config in arms.items():
-            yield task(stage, arm, config, seed, data="few" if stage == "few" else "test")
+            yield task("final", arm, config, seed)
 
 
 def task(stage: str, name: str, config: dict, seed: int, data: str = "test", **more) -> dict:
@@ -144,17 +143,13 @@ def stages(trials: int, seeds: int) -> dict[str, list[Callable]]:
     for loss, head in TUNED:
         found[f"{loss}-{head}"] = [
             lambda rows, of=(loss, head): tuning(*of, trials),
-            lambda rows, of=(loss, head): finals("final", chosen(*of, rows), seeds),
+            lambda rows, of=(loss, head): finals(chosen(*of, rows), seeds),
         ]
     for loss, head in SECOND:
         found[f"second-{loss}-{head}"] = [
             lambda rows, of=(loss, head): second(chosen(*of, rows)["alone"], trials),
             lambda rows, of=(loss, head): upon(
-                "final", selected(rows, *of, "hier", trials, "second")["config"], seeds
-            ),
-            lambda rows, of=(loss, head): upon(
-                "default", chosen(*of, rows)["alone"] | {"hier_weight": 0.5}, seeds
+                selected(rows, *of, "hier", trials, "second")["config"], seeds
             ),
         ]
-    found["few"] = [lambda rows, of=of: finals("few", chosen(*of, rows), seeds) for of in FEW]
     return found | {"claims": [lambda rows: claims()], "defaults": [lambda rows: defaults()]}

@@ -25,7 +25,6 @@ from study_compare import (
 )
 from study_plan import CLAIMS, best, loss_and_head, selected
 
-from hier_ref.config import Config
 from hier_ref.losses import LOSSES
 
 DOCS = RESULTS.parent
@@ -75,28 +74,24 @@ def table_defaults(rows: list[dict]) -> str:
 
 
 def table_second(rows: list[dict]) -> str:
-    """Return HIER upon the setting selected without it, less that setting."""
+    """Return the best of the second round for HIER, and what it changes to the first without."""
     lines = []
     for of, first in tuned(rows).items():
         runs = [r for r in stage(rows, "second") if loss_and_head(r["config"]) == of]
-        trials = 1 + max((row.get("trial", 0) for row in runs), default=0)
-        for name, shown in (("final", "second round"), ("default", "default")):
-            finals = {r["seed"]: r for r in runs if r["name"] == name}
-            if len(finals) != len(first["values"]["alone"]):
-                continue
-            trial = selected(rows, *of, "hier", trials, "second")
-            how = retrieval(trial if name == "final" else first["chosen"]["alone"])
-            mine = np.array([measures(finals[seed], how) for seed in sorted(finals)])
-            columns = zip(mine.T, first["values"]["alone"].T, strict=True)
-            found = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
-            config = Config(**finals[1]["config"])
-            choices = ("hier_weight", "lr_proxies", "proxies", "triplets", "neighbours")
-            choices = [f"{getattr(config, choice):g}" for choice in choices]
-            score = f"{best(trial):.2f}" if name == "final" else ""
-            kept = [found[each] for each in ("R@1", "R@8", "MAP@R", "group")]
-            lines.append([title(of), shown, *choices, score, *kept])
-    heads = ("loss", "HIER", "weight", "lr_proxies", "proxies", "triplets", "neighbours")
-    return markdown((*heads, "validation R@1", "R@1", "R@8", "MAP@R", "group"), lines)
+        finals = {r["seed"]: r for r in runs if r["name"] == "final"}
+        if len(finals) != len(first["values"]["alone"]):
+            continue
+        trials = 1 + max(row.get("trial", 0) for row in runs)
+        trial = selected(rows, *of, "hier", trials, "second")
+        mine = np.array([measures(finals[seed], retrieval(trial)) for seed in sorted(finals)])
+        columns = zip(mine.T, first["values"]["alone"].T, strict=True)
+        found = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
+        choices = ("hier_weight", "lr_proxies", "proxies", "neighbours")
+        choices = [f"{trial['config'][choice]:g}" for choice in choices]
+        kept = [found[each] for each in ("R@1", "R@8", "MAP@R", "group")]
+        lines.append([title(of), *choices, f"{trial['push']:.2f}", f"{best(trial):.2f}", *kept])
+    heads = ("loss", "weight", "lr_proxies", "proxies", "neighbours", "push", "validation R@1")
+    return markdown((*heads, "R@1", "R@8", "MAP@R", "group"), lines)
 
 
 def table_together(rows: list[dict]) -> str:
@@ -118,7 +113,6 @@ TABLES = {
     "finals": table_finals,
     "differences": table_differences,
     "trials": table_trials,
-    "few": lambda rows: table_differences(rows, "few"),
     "claims": table_claims,
     "together": table_together,
     "second": table_second,
