@@ -83,7 +83,7 @@ def jax_adapter(fn: Callable) -> Candidate:
     """
     import jax
 
-    enabled = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+    enabled = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
     def candidate(case: Case) -> Stages:
         with enabled(case.x.dtype == np.float64):
