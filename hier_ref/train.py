@@ -142,6 +142,11 @@ def make_parser() -> Parser:
         "--out", type=Path, metavar="FOLDER", help="new folder (default: runs/ and a name)"
     )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished run")
+    parser.add_argument(
+        "--no-pictures",
+        action="store_true",
+        help="write neither the tree that was found nor pictures at the end",
+    )
     add_options(parser)
     return parser
 
@@ -218,7 +223,8 @@ def describe(trainer: Trainer, run: Run, features: Features) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Train as the options say."""
     parser = make_parser()
-    trainer, run, features = prepare(parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    trainer, run, features = prepare(args)
     config = run.config
     print(describe(trainer, run, features))
     seen = np.isin(features.retrieval_sets()[0].labels, trainer.classes).any()
@@ -230,7 +236,12 @@ def main(argv: list[str] | None = None) -> None:
         train(trainer, run, features)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with: {parser.prog} --resume {run.folder}") from None
-    print(f"\nwritten   {', '.join(str(run.folder / name) for name in (HEAD, METRICS))}")
+    written = [run.folder / name for name in (HEAD, METRICS)]
+    if not args.no_pictures:
+        from hier_ref.tree.report import show  # the tree reads runs; training never reads trees
+
+        written += show(run.folder, features)
+    print(f"\nwritten   {', '.join(map(str, written))}")
 
 
 if __name__ == "__main__":

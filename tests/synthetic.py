@@ -61,10 +61,11 @@ class Ended(NamedTuple):
     err: str
 
 
-def call(main, *argv, stderr=None):
-    """Call a command as its own process would, without the cost of one."""
+def call(main, *argv, stderr=None, pictures=False):
+    """Call a command as its own process would, without the cost of one, or of pictures."""
     out, err, before = io.StringIO(), stderr or io.StringIO(), sys.argv
-    sys.argv = ["command", *map(str, argv)]
+    plain = ["--no-pictures"] if main.__module__ == "hier_ref.train" and not pictures else []
+    sys.argv = ["command", *map(str, argv), *plain]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             run_command(main)

@@ -7,12 +7,20 @@ import pytest
 from PIL import Image, ImageColor
 from test_layout import Tree, grown, make, path, star
 
-from hier_ref import canvas, curves, disk
-from hier_ref.branches import BRANCHES, branches, example, place_labels
-from hier_ref.canvas import OTHER, PALETTE, colours, covered, drawable, overlap, shorten, thumbnail
-from hier_ref.draw import draw_curves, draw_disk, draw_retrieval, save_image
-from hier_ref.layout import plan
-from hier_ref.sheet import HEIGHT, MARGIN, RIGHT, SPACE, TOP, WIDTH, WRONG, wrapped
+from hier_ref.draw import canvas, curves, disk, draw_curves, draw_disk, draw_retrieval, save_image
+from hier_ref.draw.branches import BRANCHES, branches, example, place_labels
+from hier_ref.draw.canvas import (
+    OTHER,
+    PALETTE,
+    colours,
+    covered,
+    drawable,
+    overlap,
+    shorten,
+    thumbnail,
+)
+from hier_ref.draw.layout import plan
+from hier_ref.draw.sheet import HEIGHT, MARGIN, RIGHT, SPACE, TOP, WIDTH, WRONG, wrapped
 
 NAMES = ["cat", "Löwe", "中文名字", "🦁 lion", "a" * 90, "x\ny", "", "دب", "e\u0301"]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from hier_ref.layout import (
+from hier_ref.draw.layout import (
     EDGE,
     REACH,
     WIDEST,

@@ -52,7 +52,11 @@ def test_scores_and_files_of_a_run(tmp_path):
         assert f"\n{name} " in ended.out
     for name in ("embeddings", "features", "beside"):
         assert f"\nlinkage, {name} " in ended.out
-    assert {p.name for p in tmp_path.iterdir()} == {"tree.json", "tree.nwk", "tree.dot"}
+    texts, pictures = (
+        {"tree.json", "tree.nwk", "tree.dot"},
+        {"disk.png", "curves.png", "retrieval.png"},
+    )
+    assert {p.name for p in tmp_path.iterdir()} == texts | pictures
     assert ended.out.splitlines()[-1].count(str(tmp_path)) == 3
     nodes = json.loads((tmp_path / "tree.json").read_text("utf-8"))["nodes"]
     arrays = clustered()

@@ -37,11 +37,15 @@ class Material(NamedTuple):
         return ["class", *level_names(self.part)]
 
     @property
+    def shown(self) -> NDArray:
+        """(N,) the name of what each point shows: of its class."""
+        names, labels = self.part.class_names, self.part.labels
+        return np.array([f"class {label}" for label in labels]) if names is None else names[labels]
+
+    @property
     def names(self) -> list[str]:
         """What each point shows, and its row in the file, which makes the name unique."""
-        names, labels = self.part.class_names, self.part.labels
-        shown = [f"class {label}" for label in labels] if names is None else names[labels]
-        return [f"{name} [{row}]" for name, row in zip(shown, self.rows, strict=True)]
+        return [f"{name} [{row}]" for name, row in zip(self.shown, self.rows, strict=True)]
 
 
 def gather(folder: Path, features: Features | None = None, limit: int = LIMIT) -> Material:

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from hier_ref.command import Parser
 from hier_ref.evaluate import raw
-from hier_ref.features import read_features
+from hier_ref.features import Features, read_features
 from hier_ref.losses import unit
 from hier_ref.pairwise import pairwise_distance, pairwise_sq
+from hier_ref.runs import open_run
 from hier_ref.tree.export import node_names, write_tree
 from hier_ref.tree.material import LIMIT, Material, gather
+from hier_ref.tree.pictures import finished_metrics, save_curves, save_pictures, save_retrieval
 from hier_ref.tree.reading import RULES, linkage_tree, read_tree
 from hier_ref.tree.scores import (
     Estimate,
@@ -26,6 +28,7 @@ from hier_ref.tree.scores import (
 )
 from hier_ref.tree.structure import PROXY, Tree, shuffled
 
+DEFAULT_RULE = "lca"
 DEPTHS = 12  # lines of the table by depth
 SEED = 0  # of shuffling and sampling: one run, one table
 
@@ -116,12 +119,28 @@ def save(folder: Path, tree: Tree, run: Material, rule: str) -> list[Path]:
     return write_tree(folder, tree, names, facts, {"row": run.rows.tolist(), "labels": labels})
 
 
+def show(folder: Path, features: Features) -> list[Path]:
+    """Write what can be shown of a finished run into its folder; return the paths.
+
+    A run without proxies has no tree, and one on the sphere is not laid out at all.
+    """
+    run, metrics = open_run(folder)[0], finished_metrics(folder)
+    if not run.config.c:
+        return save_curves(folder, metrics)
+    material = gather(folder, features)
+    if material.l is None:
+        return save_curves(folder, metrics) + save_retrieval(folder, material)
+    tree = read_tree(material.z, material.l, material.c)
+    written = save(folder, tree, material, DEFAULT_RULE)
+    return written + save_pictures(folder, tree, material, metrics)
+
+
 def make_parser() -> Parser:
     """Return the parser of the command."""
     parser = Parser(
         prog="python -m hier_ref.tree",
         description="Read the hierarchy that a run has found on images it has never seen, score\n"
-        "it against their classes and levels, and write it as JSON, Newick and DOT.",
+        "it against their classes and levels, write it as JSON, Newick and DOT, and draw it.",
         epilog="examples:\n"
         "  python -m hier_ref.tree --run runs/x\n"
         "  python -m hier_ref.tree --run runs/x --beside runs/without-hier --out trees/x",
@@ -136,7 +155,10 @@ def make_parser() -> Parser:
         "--out", type=Path, metavar="FOLDER", help="where to write (default: the run's folder)"
     )
     parser.add_argument(
-        "--rule", choices=tuple(RULES), default="lca", help="how to read it (default: lca)"
+        "--rule",
+        choices=tuple(RULES),
+        default=DEFAULT_RULE,
+        help=f"how to read it (default: {DEFAULT_RULE})",
     )
     parser.add_argument(
         "--beside", type=Path, metavar="RUN", help="another run to score, such as one without HIER"
@@ -164,5 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     tree = trees[args.rule]
     print(f"features  {run.part.source}\n{describe(tree, run, args.rule)}\n")
     print("\n".join([*score_table(run, args.rule, trees, beside), "", *depth_table(tree, run)]))
-    written = save(args.out or args.run, tree, run, args.rule)
+    out = args.out or args.run
+    metrics = finished_metrics(args.run)
+    written = save(out, tree, run, args.rule) + save_pictures(out, tree, run, metrics)
     print(f"\nwritten   {', '.join(map(str, written))}")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from hier_ref.canvas import GREY, INK, Canvas, drawable, font, shorten, thumbnail
+from hier_ref.draw.canvas import GREY, INK, Canvas, drawable, font, shorten, thumbnail
 
 RIGHT, WRONG, PAPER = "#008a63", "#d55e00", "#f2f2f2"
 WIDTH, HEIGHT, IMAGE, SPACE = 124, 148, 112, 14  # of a cell: an image, and a line below it

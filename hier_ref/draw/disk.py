@@ -1,6 +1,6 @@
 """The Poincaré disk of a tree, 1600 x 1600: what hangs where, and what it is made of.
 
-Inside, the tree of `hier_ref.layout`; around it a ring of the largest branches, each with the
+Inside, the tree of `hier_ref.draw.layout`; around it a ring of the largest branches, each with the
 commonest name among its points. Derived and described in docs/13-drawing.md.
 """
 
@@ -11,9 +11,28 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from hier_ref.branches import GAP, LABEL, THUMBNAIL, Branch, Frame, Label, branches, place_labels
-from hier_ref.canvas import GREY, INK, OTHER, PALETTE, Canvas, colours, mixed, shorten, text_box
-from hier_ref.layout import Plan, geodesic, plan, subtree_sums
+from hier_ref.draw.branches import (
+    GAP,
+    LABEL,
+    THUMBNAIL,
+    Branch,
+    Frame,
+    Label,
+    branches,
+    place_labels,
+)
+from hier_ref.draw.canvas import (
+    GREY,
+    INK,
+    OTHER,
+    PALETTE,
+    Canvas,
+    colours,
+    mixed,
+    shorten,
+    text_box,
+)
+from hier_ref.draw.layout import Plan, geodesic, plan, subtree_sums
 
 SIDE, CENTRE, RADIUS = 1600, np.array([800.0, 800.0]), 585.0
 RING = (RADIUS + 6, RADIUS + 18)  # the band of branches around the disk

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from hier_ref.canvas import GREY, INK, PALE, PALETTE, Box, Canvas, shorten, text_box
+from hier_ref.draw.canvas import GREY, INK, PALE, PALETTE, Box, Canvas, shorten, text_box
 
 WIDTH, ROW, MARGIN, TOP = 1600, 480, 40, 100
 TEXT = 20

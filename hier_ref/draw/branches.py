@@ -11,8 +11,8 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from hier_ref.canvas import Box, font, overlap, shorten, text_box, thumbnail
-from hier_ref.layout import Plan, subtree_sums
+from hier_ref.draw.canvas import Box, font, overlap, shorten, text_box, thumbnail
+from hier_ref.draw.layout import Plan, subtree_sums
 
 BRANCHES = 48  # about as many labels as fit around a disk
 LABEL, THUMBNAIL, GAP = 16, 48, 5  # pixels

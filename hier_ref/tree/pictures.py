@@ -1,0 +1,92 @@
+"""The pictures of a run: its tree in the Poincaré disk, its training, its retrieval."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hier_ref.draw import draw_curves, draw_disk, draw_retrieval, save_image
+from hier_ref.pairwise import pairwise_distance
+from hier_ref.runs import open_run
+from hier_ref.tree.material import Material
+from hier_ref.tree.structure import Tree
+
+QUERIES, NEAREST = 8, 10
+
+
+def finished_metrics(folder: Path) -> list[dict]:
+    """Return the evaluations of a finished run."""
+    run = open_run(folder)[0]
+    return run.metrics(run.config.epochs)
+
+
+def save_pictures(folder: Path, tree: Tree, run: Material, metrics: list[dict]) -> list[Path]:
+    """Write disk.png, curves.png and retrieval.png; return their paths."""
+    disk_path = _save(folder / "disk.png", disk(tree, run))
+    return [disk_path, *save_curves(folder, metrics), *save_retrieval(folder, run)]
+
+
+def save_curves(folder: Path, metrics: list[dict]) -> list[Path]:
+    """Write curves.png."""
+    return [_save(folder / "curves.png", draw_curves(metrics, "Training, and retrieval"))]
+
+
+def save_retrieval(folder: Path, run: Material) -> list[Path]:
+    """Write retrieval.png."""
+    return [_save(folder / "retrieval.png", retrieval(run))]
+
+
+def _save(path: Path, picture: Image.Image) -> Path:
+    save_image(path, picture)
+    return path
+
+
+def disk(tree: Tree, run: Material) -> Image.Image:
+    """Draw the tree, its points coloured by the coarsest level there is."""
+    group = run.columns[:, -1]
+    used = len(run.l) - len(tree.unused)
+    return draw_disk(
+        tree,
+        groups=group,
+        group_names=group_names(run),
+        names=run.shown,
+        paths=run.part.paths,
+        title=f"{tree.n_points} unseen images under {used} proxies",
+        caption=f"colour: {run.column_names[-1]}",
+    )
+
+
+def group_names(run: Material) -> list[str]:
+    """Name each value of the coarsest level by what it holds, as the file has no names for it.
+
+    Its number, its commonest class and how many rows it has.
+    """
+    group = run.columns[:, -1]
+    names = []
+    for value in range(group.max() + 1):
+        shown, count = np.unique(run.shown[group == value], return_counts=True)
+        example = f": {shown[count.argmax()]}, ..." if len(shown) else ""
+        names.append(f"{value}{example} ({count.sum()})")
+    return names
+
+
+def retrieval(run: Material) -> Image.Image:
+    """Draw some queries, evenly spread over the rows, each with what is nearest to it."""
+    queries = np.unique(np.linspace(0, len(run.z) - 1, QUERIES).astype(int))
+    nearest = nearest_rows(run, queries, min(NEAREST, len(run.z) - 1))
+    return draw_retrieval(
+        queries,
+        nearest,
+        run.part.labels,
+        names=run.shown,
+        paths=run.part.paths,
+        title="Retrieval: a query, and the images nearest to it in the ball",
+    )
+
+
+def nearest_rows(run: Material, queries: NDArray, k: int) -> NDArray:
+    """(Q,) rows -> (Q, k): the rows nearest to each, itself left out; ties by row."""
+    d = pairwise_distance(run.z[queries], run.z, run.c)
+    d[np.arange(len(queries)), queries] = np.inf
+    return np.argsort(d, axis=1, kind="stable")[:, :k]

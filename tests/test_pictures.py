@@ -1,0 +1,65 @@
+"""What a finished run shows of itself: files that are named, whole and of the right kind."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthetic import SIZES, call, save, words
+
+from hier_ref.train import main
+from hier_ref.tree.material import gather
+from hier_ref.tree.pictures import group_names, nearest_rows
+
+TREE = {"tree.json", "tree.nwk", "tree.dot", "disk.png"}
+
+
+def trained(tmp_path, **options):
+    features = save(tmp_path / "f.npz")
+    folder = tmp_path / "run"
+    options = SIZES | {"epochs": 1} | options
+    ended = call(main, "--features", features, "--out", folder, *words(**options), pictures=True)
+    assert ended.code == 0, ended.err
+    return folder, ended
+
+
+@pytest.mark.parametrize(
+    "options, shown",
+    [
+        ({}, TREE | {"curves.png", "retrieval.png"}),
+        ({"hier_weight": 0}, {"curves.png", "retrieval.png"}),
+        ({"hier_weight": 0, "c": 0}, {"curves.png"}),
+    ],
+)
+def test_training_ends_by_writing_and_naming_what_can_be_shown(options, shown, tmp_path):
+    folder, ended = trained(tmp_path, **options)
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"head.npz", "config.json", "metrics.jsonl", "checkpoint.npz"} | shown
+    assert all(str(folder / name) in ended.out for name in shown)
+    for name in shown:
+        if name.endswith(".png"):
+            with Image.open(folder / name) as picture:
+                picture.load()
+                assert picture.width >= 700 and len(picture.getcolors(2**20)) > 2
+
+
+def test_the_same_run_draws_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    first, second = (trained(tmp_path / name)[0] for name in ("a", "b"))
+    for name in TREE | {"curves.png", "retrieval.png"}:
+        if name != "tree.json":  # it names the features file, which lies elsewhere
+            assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_the_sheet_shows_the_nearest_rows_without_the_query(tmp_path):
+    run = gather(trained(tmp_path)[0])
+    queries = np.array([0, 7])
+    nearest = nearest_rows(run, queries, 5)
+    assert nearest.shape == (2, 5) and not (nearest == queries[:, None]).any()
+    own = np.linalg.norm(run.z - run.z[7], axis=1)
+    assert own[nearest[1, 0]] < np.median(own)
+
+
+def test_groups_without_names_are_named_by_what_they_hold(tmp_path):
+    run = gather(trained(tmp_path)[0])
+    names = group_names(run)
+    assert len(names) == 8 and names[5] == "5: class 10, ... (12)"
