@@ -62,4 +62,4 @@ def test_the_sheet_shows_the_nearest_rows_without_the_query(tmp_path):
 def test_groups_without_names_are_named_by_what_they_hold(tmp_path):
     run = gather(trained(tmp_path)[0])
     names = group_names(run)
-    assert len(names) == 8 and names[5] == "5: class 10, ... (12)"
+    assert len(names) == 8 and names[5] == "5: class 10, ..."

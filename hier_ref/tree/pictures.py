@@ -58,17 +58,13 @@ def disk(tree: Tree, run: Material) -> Image.Image:
 
 
 def group_names(run: Material) -> list[str]:
-    """Name each value of the coarsest level by what it holds, as the file has no names for it.
+    """Name each value of the coarsest level by its number and by what its first row shows.
 
-    Its number, its commonest class and how many rows it has.
+    The features file has no names for the values of its levels.
     """
     group = run.columns[:, -1]
-    names = []
-    for value in range(group.max() + 1):
-        shown, count = np.unique(run.shown[group == value], return_counts=True)
-        example = f": {shown[count.argmax()]}, ..." if len(shown) else ""
-        names.append(f"{value}{example} ({count.sum()})")
-    return names
+    first = {value: run.shown[np.argmax(group == value)] for value in np.unique(group).tolist()}
+    return [f"{v}: {first[v]}, ..." if v in first else str(v) for v in range(group.max() + 1)]
 
 
 def retrieval(run: Material) -> Image.Image:
