@@ -22,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--hier-convention", metavar="NAME", default="exact", help="what it follows: exact"
     )
+    group.addoption(
+        "--hier-case", metavar="ID", action="append", help="this case only; may be given again"
+    )
 
 
 def pytest_collection_modifyitems(
@@ -103,11 +106,17 @@ def _candidate(config: pytest.Config):
 def _report(config: pytest.Config):
     if REPORT not in config.stash:
         from hier_ref.convention import CONVENTIONS
-        from hier_ref.oracle.check import check
+        from hier_ref.oracle import check, load_suite
 
         declared = CONVENTIONS.get(config.getoption("--hier-convention"))
         if declared is None:
             raise pytest.UsageError(f"--hier-convention: expected one of {', '.join(CONVENTIONS)}")
+        known = {entry.case.id: entry for entry in load_suite()}
+        asked = config.getoption("--hier-case") or known
+        if not known.keys() >= set(asked):
+            raise pytest.UsageError(f"--hier-case: expected one of {', '.join(known)}")
+        suite = [entry for identity, entry in known.items() if identity in asked]
         name = config.getoption("--hier-candidate")
-        config.stash[REPORT] = check(_candidate(config), convention=declared, name=name)
+        report = check(_candidate(config), suite, convention=declared, name=name)
+        config.stash[REPORT] = report
     return config.stash[REPORT]

@@ -1,6 +1,7 @@
 """Candidates that misbehave, each in its own way; all take a Case."""
 
 import os
+import warnings
 
 import numpy as np
 
@@ -35,6 +36,11 @@ def aborts(case):
     os.abort()
 
 
+def hangs_aloud(case):
+    print("hanging", flush=True)
+    hangs(case)
+
+
 def hangs(case):
     while True:
         pass
@@ -54,6 +60,11 @@ def nan(case):
 
 def words(case):
     return reference(case) | {"z": "ball"}
+
+
+def warns(case):
+    warnings.warn("this will be faster one day", UserWarning, stacklevel=1)
+    return reference(case)
 
 
 def half(case):

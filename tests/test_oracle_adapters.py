@@ -139,6 +139,7 @@ def test_the_plugin_adds_a_test_per_case_and_stage_and_a_verdict(tmp_path):
         "    assert callable(hier_candidate) and hier_report.code == 2\n"
     )
     words = ("--hier-candidate", f"{HOSTILE}:twice", "--hier-adapter", "case")
+    words += ("--hier-case", "std-00", "--hier-case", "short")
     done = run_pytest(tmp_path, *words, "-k", "std-00 or verdict or mine")
     stages = len(reference(FEW[0].case)) - 2  # the triplets are given
     assert done.returncode == 1
@@ -155,6 +156,10 @@ def test_the_plugin_adds_a_test_per_case_and_stage_and_a_verdict(tmp_path):
         (
             ("--hier-candidate", f"{HOSTILE}:right", "--hier-convention", "x"),
             "ERROR: --hier-convention: expected one of exact, released",
+        ),
+        (
+            ("--hier-candidate", f"{HOSTILE}:right", "--hier-adapter", "case", "--hier-case", "x"),
+            "ERROR: --hier-case: expected one of " + ", ".join(e.case.id for e in load_suite()),
         ),
         (
             ("--hier-candidate", f"{HOSTILE}:right", "--hier-adapter", "x"),

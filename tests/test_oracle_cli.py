@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -56,6 +57,7 @@ def line(out, label):
     ("candidate", "code", "said"),
     [
         ("right", 0, "every stage that was supplied is within its budget in every case"),
+        ("warns", 0, "every stage that was supplied is within its budget in every case"),
         ("silent", 4, "std-00 float64: returns NoneType, expected a mapping of stages"),
         ("empty", 4, "std-00 float64: returns no known stage (found none)"),
         ("raises", 4, r"std-00 float64: raises KeyError: 'no such\nkey'"),
@@ -209,6 +211,17 @@ def test_a_candidate_that_fails_on_import_has_code_4(tmp_path):
     ended = call("check", f"{tmp_path / 'broken.py'}:f")
     assert ended.code == 4
     assert line(ended.out, "WHY").endswith("broken.py raises ZeroDivisionError: division by zero")
+
+
+def test_an_interrupt_ends_with_130_and_no_traceback():
+    words = [sys.executable, "-m", "hier_ref.oracle", "check", f"{HOSTILE}:hangs_aloud", *CASE]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, env=environment, start_new_session=True, **pipes) as running:
+        assert running.stdout.readline() == "hanging\n"
+        os.killpg(running.pid, signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (130, "", "\ninterrupted\n")
 
 
 def test_help_teaches():

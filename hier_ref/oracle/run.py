@@ -8,6 +8,7 @@ to them can reach the reference.
 import contextlib
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import Case
-from hier_ref.oracle.stages import NEEDS
+from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import arrays_of, sha256
 
 Stages = dict[str, NDArray]
@@ -28,6 +29,15 @@ class Answer(NamedTuple):
     stages: Stages
     trouble: str = ""
     notes: tuple[str, ...] = ()
+
+    def wide(self) -> Stages:
+        """Return the stages in float64, indices as integers and marks as booleans."""
+        return {
+            name: value.astype(int if name.startswith("lca_") else bool)
+            if name in INTEGER
+            else value.astype(np.float64)
+            for name, value in self.stages.items()
+        }
 
 
 class Timeout(Exception):
@@ -68,7 +78,8 @@ def ask(
     question = case.astype(dtype)
     before = _hashes(question)
     try:
-        with time_limit(seconds):
+        with warnings.catch_warnings(), time_limit(seconds):
+            warnings.simplefilter("ignore")  # whoever asks: a warning is not an answer
             given = candidate(question)
     except Timeout:
         return Answer({}, f"no answer within {seconds:g} s")

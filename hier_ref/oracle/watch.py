@@ -6,6 +6,7 @@ to do, and the parent waits: no longer than the limit.
 """
 
 import multiprocessing
+import signal
 import sys
 from argparse import Namespace
 
@@ -60,6 +61,7 @@ def _limit(doing: str, args: Namespace) -> float | None:
 
 
 def _work(args: Namespace, pipe) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to tell
     code = run(args, pipe.send)
     sys.stdout.flush()
     sys.stderr.flush()
