@@ -72,8 +72,8 @@ def linear_vjp(
 def gelu(x: NDArray) -> NDArray:
     """Multiply each number by the chance that a normal one is below it: x Φ(x). (N5).
 
-    x of any shape. In its erf form, not an approximation by tanh, and by erfc, which keeps the digits
-    of Φ below 0. Source: Hendrycks and Gimpel 2016, section 2.
+    x of any shape. In its erf form, not an approximation by tanh, and by erfc, which keeps the
+    digits of Φ below 0. Source: Hendrycks and Gimpel 2016, section 2.
     """
     return 0.5 * x * erfc(-ROOT_HALF * x)
 

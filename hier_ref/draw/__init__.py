@@ -1,6 +1,6 @@
 """Pictures with Pillow: a tree in the Poincaré disk, training curves, a sheet of retrieval.
 
-Chapter: docs/13-drawing.md.
+Chapter: docs/16-drawing.md.
 """
 
 from hier_ref.draw.canvas import save_image

@@ -1,6 +1,6 @@
 """The largest branches of a tree, and the labels around its picture: greedy, none overlap.
 
-Derived and described in docs/13-drawing.md.
+Derived and described in docs/16-drawing.md.
 """
 
 from collections import Counter

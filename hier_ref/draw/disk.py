@@ -1,7 +1,7 @@
 """The Poincaré disk of a tree, 1600 x 1600: what hangs where, and what it is made of.
 
 Inside, the tree of `hier_ref.draw.layout`; around it a ring of the largest branches, each with the
-commonest name among its points. Derived and described in docs/13-drawing.md.
+commonest name among its points. Derived and described in docs/16-drawing.md.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """A tree laid out in the Poincaré disk (c = 1): equal edges, and a wedge of its own per subtree.
 
-Sarkar's construction, derived in docs/13-drawing.md. Only three arrays of a tree are read:
+Sarkar's construction, derived in docs/16-drawing.md. Only three arrays of a tree are read:
 `parent` (M,), -1 at the root, `kind` (M,) and `index` (M,).
 """
 
@@ -31,7 +31,7 @@ def layout(tree, reach: float = REACH) -> ndarray:
 
     The root lies in the centre and the deepest node at |x| <= reach. Deterministic. Raises
     ValueError unless `parent` (M,) is a tree with one root, and for a reach above 1 - 1e-6, where
-    float64 can hardly tell neighbours apart. Source: Sarkar 2011; derived in docs/13-drawing.md.
+    float64 can hardly tell neighbours apart. Source: Sarkar 2011; derived in docs/16-drawing.md.
     """
     return plan(tree, reach).position
 
