@@ -14,11 +14,8 @@ NONE = np.zeros((0, 3), dtype=int)
 Make = Callable[[int], Case]
 
 
-def _scaled(rows: slice, factor: float):
-    def edit(x, proxies):
-        x[rows] *= factor
-
-    return edit
+def _tiny(x, proxies):
+    x[:3] *= np.float32([[1e-8], [1e-7], [1e-6]])
 
 
 def _lengths(x, proxies):
@@ -84,6 +81,17 @@ def _loud(case: Case) -> Case:
     return replace(case, **loud)
 
 
+def _uneven(case: Case) -> Case:
+    """Drop some triplets, more of the first anchors than of the last."""
+    cut = {}
+    for level in ("data", "proxy"):
+        triplets = getattr(case, f"triplets_{level}")
+        kept = np.flatnonzero(np.arange(len(triplets)) % 4 <= triplets[:, 0] // 3)
+        cut[f"triplets_{level}"] = triplets[kept]
+        cut[f"gumbel_{level}"] = tuple(g[kept] for g in getattr(case, f"gumbel_{level}"))
+    return replace(case, **cut)
+
+
 def _first_triplet(case: Case) -> Case:
     cut = {
         f"{kind}_{level}": value
@@ -102,7 +110,7 @@ def _one_class(case: Case) -> Case:
 
 usual = partial(drawn)
 unasked = partial(drawn, asked=False)
-edge = partial(drawn, c=1.0, size=30.0)
+edge = partial(drawn, c=1.0, size=30.0, asked=False)  # cut distances tie as neighbours
 SIZES = ((12, 8, 6), (12, 8, 6), (16, 6, 4), (8, 12, 8), (10, 10, 16), (20, 8, 3))  # B, P, D
 
 CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
@@ -116,6 +124,18 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     ),
     ("wide", "D far above B and P: sums over many coordinates", (), partial(usual, dim=64)),
     ("large", "more triplets than a block of 256", (), partial(drawn, b=40, p=16, per_anchor=8)),
+    (
+        "odd",
+        "B = 33, P = 19, D = 37: no multiple of a block",
+        (),
+        partial(usual, b=33, p=19, dim=37, per_anchor=2),
+    ),
+    (
+        "uneven",
+        "anchors with unequal numbers of triplets",
+        (),
+        partial(usual, after=_uneven),
+    ),
     ("line", "D = 1: geodesics are one line", (), partial(usual, dim=1, size=1.0)),
     (
         "clipped",
@@ -196,15 +216,14 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
             margin=10.0,
             per_anchor=1,
             floor=0.05,
-            asked=False,
             edit=_inner_proxies,
         ),
     ),
     (
         "tiny",
-        "tangent vectors of length 1e-6: norms below a floor of 1e-5",
+        "tangent vectors of lengths 1e-8 to 1e-6: norms below a floor of 1e-5",
         ("min_norm",),
-        partial(unasked, c=4.0, clip_radius=0.6, edit=_scaled(slice(0, 3), 1e-6)),
+        partial(unasked, c=4.0, clip_radius=0.6, edit=_tiny),
     ),
     (
         "origin",

@@ -132,7 +132,7 @@ def judge(entry: Entry, dtype: str, answer: Answer, convention: Convention) -> l
         _compare(entry, dtype, answer, right) for right in answers(entry.case, convention)
     ]
     findings = min(candidates, key=lambda found: (sum(f.times > 1 for f in found), _worst(found)))
-    graph = Graph(entry.case.astype(np.float64), convention, _wide(answer))
+    graph = Graph(entry.case.astype(np.float64), convention, answer.wide())
     return [
         _locate(finding, graph, dtype) if finding.times > 1 else finding for finding in findings
     ]
@@ -154,15 +154,6 @@ def _compare(entry: Entry, dtype: str, answer: Answer, right: dict) -> list[Find
         for stage in NEEDS
         if stage in answer.stages and stage in right
     ]
-
-
-def _wide(answer: Answer) -> dict:
-    return {
-        name: value.astype(int if name.startswith("lca_") else bool)
-        if name in INTEGER
-        else value.astype(np.float64)
-        for name, value in answer.stages.items()
-    }
 
 
 def _locate(finding: Finding, graph: Graph, dtype: str) -> Finding:

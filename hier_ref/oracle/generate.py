@@ -147,7 +147,10 @@ def budgets(case: Case) -> dict[str, dict[str, float]]:
             found = _budgets_in(case, dtype)
         except ValueError:  # a point rounds onto the boundary
             continue
-        table[dtype] = {stage: b for stage, b in found.items() if b < HOPELESS}
+        kept = {stage: b for stage, b in found.items() if b < HOPELESS}
+        table[dtype] = {
+            stage: b for stage, b in kept.items() if b or set(NEEDS[stage]) <= kept.keys()
+        }
     return table
 
 

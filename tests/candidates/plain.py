@@ -120,7 +120,7 @@ class Plain:
         return pair[0] - triple[0] + m, pair[1] - triple[1] + m, triple[2] - pair[2] + m
 
     def hinge(self, inside):
-        return sum(np.maximum(h, 0.0) for h in inside)
+        return sum(np.where(getval(h) > 0, h, 0.0) for h in inside)
 
     def mask(self, lca_pair, lca_triple):
         return lca_pair != lca_triple

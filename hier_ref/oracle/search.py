@@ -1,0 +1,172 @@
+"""The search for a convention, stage by stage in the order of computation.
+
+Each supplied stage is predicted from the candidate's own earlier stages, so that what went wrong
+before does not matter. Only the fields that show first in a stage may be changed to explain it;
+a stage that no change explains ends the search: what is no convention gets no name.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from hier_ref.convention import EXACT, RELEASED, WORDS, Convention
+from hier_ref.oracle.run import Answer
+from hier_ref.oracle.stages import NEEDS, Graph, downstream, error
+from hier_ref.oracle.suite import Entry
+
+DECADES = tuple(float(f"1e-{n}") for n in range(10, 0, -1))
+
+# Values that are tried, beside those of the presets; then one digit more around the best.
+VALUES: dict[str, tuple] = {
+    **dict.fromkeys(("clip_eps", "min_norm", "ball_margin"), DECADES),
+    **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), DECADES),
+    "tanh_limit": (15.0, 10.0, 5.0, 20.0),
+    "min_reciprocal": (1, 2, 3),
+    **WORDS,
+}
+CHOICES = ("noise_tempered", "proxy_may_be_own_ancestor", "same_lca_mask", "mean_over")
+
+
+# The stages that a field changes by itself; what is computed from them follows.
+MINING = ("positives_data", "negatives_data", "positives_proxy", "negatives_proxy")
+ANCESTORS = ("lca_pair_data", "lca_triple_data", "lca_pair_proxy", "lca_triple_proxy")
+GRAD_D = ("grad_d_zl", "grad_d_ll")
+CHANGES: dict[str, tuple[str, ...]] = {
+    "curvature_dtype": ("z", "l", "d_zz", "d_zl", "d_ll"),
+    **dict.fromkeys(("clip_eps", "min_norm", "tanh_limit", "ball_margin"), ("z", "l")),
+    **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), ("d_zz", "d_zl", "d_ll")),
+    **dict.fromkeys(("same_class_first", "neighbours_count_self"), MINING),
+    **dict.fromkeys(("min_reciprocal", "negative_may_be_anchor"), MINING),
+    "noise_tempered": (*ANCESTORS, *GRAD_D),
+    "proxy_may_be_own_ancestor": (*ANCESTORS[2:], GRAD_D[1]),
+    "same_lca_mask": ("hinge_data", "hinge_proxy", *GRAD_D),
+    "mean_over": ("loss_data", "loss_proxy", *GRAD_D),
+    **dict.fromkeys(("straight_through", "max_tie"), GRAD_D),
+    "riemannian_gradient": ("grad_x", "grad_proxies"),
+}
+
+
+def digits(times: float) -> float:
+    """Decimal digits over budget of an error in budgets: 0 within, at most 16."""
+    return min(16.0, math.log10(times)) if times > 1 else 0.0
+
+
+def miss(stage: str, got, want, budgets: dict[str, float]) -> float:
+    """Error in budgets."""
+    off, budget = error(stage, got, want), budgets[stage]
+    return off / budget if budget else (math.inf if off else 0.0)
+
+
+class Probe:
+    """One answer, and what a convention makes of a stage after the candidate's earlier ones."""
+
+    def __init__(self, entry: Entry, answer: Answer, dtype: str):
+        """Take an entry of the suite and the answer to it."""
+        self.case = entry.case.astype(np.float64)
+        self.stages, self.budgets = answer.wide(), entry.budgets[dtype]
+        self.order = [stage for stage in NEEDS if stage in self.stages]
+
+    def digits(self, stage: str, convention: Convention) -> float:
+        """Digits over budget that a convention leaves in one stage; 0 where it is not given."""
+        if stage not in self.stages:
+            return 0.0
+        earlier = self.order[: self.order.index(stage)]
+        graph = Graph(self.case, convention, {name: self.stages[name] for name in earlier})
+        try:
+            return digits(miss(stage, self.stages[stage], graph.follows(stage), self.budgets))
+        except (ValueError, IndexError, FloatingPointError):  # no points of the ball, no proxies
+            return digits(math.inf)
+
+
+# Flags of the cases that are searched on, "" for none; at most two of each.
+SEARCHED = ("", "clip", "curvature", "ball_margin", "denominator", "artanh", "tanh", "min_norm")
+SEARCHED += ("max_tie", "own_ancestor", "mining")
+
+
+def probes(asked: list[tuple[Entry, Answer]], dtype: str) -> list[Probe]:
+    """Take few answers that switch every branch."""
+    taken: dict[str, list[Probe]] = {flag: [] for flag in SEARCHED}
+    for entry, answer in asked:
+        for flag in entry.case.flags or ("",):
+            if len(taken.get(flag, "full")) < 2:
+                taken[flag].append(Probe(entry, answer, dtype))
+                break
+    return [probe for found in taken.values() for probe in found]
+
+
+def fitted(start: Convention, asked: list[tuple[Entry, Answer]], dtype: str) -> Convention:
+    """Change a convention until it explains stage after stage, as far as that goes."""
+    chosen = probes(asked, dtype)
+    supplied = [stage for stage in NEEDS if any(stage in probe.stages for probe in chosen)]
+    for stage in supplied:
+        fields = [name for name in CHANGES if stage in _shows(name, supplied)]
+        start, left = _descend(start, stage, fields, chosen)
+        if left:
+            break
+    return start
+
+
+def _shows(field: str, supplied: list[str]) -> list[str]:
+    """Supplied stages in which a field shows first or by itself."""
+    reached = downstream(CHANGES[field])
+    first = next((stage for stage in supplied if stage in reached), None)
+    return [stage for stage in supplied if stage == first or stage in CHANGES[field]]
+
+
+def _descend(
+    here: Convention, stage: str, fields: list[str], chosen: list[Probe]
+) -> tuple[Convention, float]:
+    """Change one field at a time, each time the one that explains most of a stage."""
+
+    def left(convention: Convention, some: list[Probe] = chosen) -> float:
+        return sum(probe.digits(stage, convention) for probe in some)
+
+    if left(here) and len(set(fields) & set(CHOICES)) > 1:
+        # Choices hide each other: all of them together, where the arithmetic does not matter.
+        here = min(_choices(here), key=lambda each: left(each, chosen[:2]))
+        if left(here, chosen[:2]) > 2 * HOPELESS:
+            return here, math.inf
+    least = left(here)
+    while least:
+        chosen = sorted(chosen, key=lambda probe: -probe.digits(stage, here))
+        worst, rest = chosen[:3], chosen[3:]
+        best, before = here, left(here, worst)
+        for other in neighbours(here, fields):
+            cost = left(other, worst)
+            if cost < before - 0.01 and (cost := cost + left(other, rest)) < least:
+                best, least = other, cost
+        if best is here:
+            break
+        here = best
+    return here, least
+
+
+HOPELESS = 12.5  # digits: where arithmetic does not matter, a convention is not off by so much
+
+
+def _choices(here: Convention) -> Iterator[Convention]:
+    """Yield all combinations of the choices that change the loss at first order."""
+    yield here
+    for values in product((False, True), (True, False), (True, False), WORDS["mean_over"]):
+        yield replace(here, **dict(zip(CHOICES, values, strict=True)))
+
+
+def neighbours(here: Convention, fields: list[str]) -> Iterator[Convention]:
+    """Yield the conventions that differ in one of the fields."""
+    for name in fields:
+        value = getattr(here, name)
+        options = VALUES.get(name, (not value,) if isinstance(value, bool) else ())
+        presets = (getattr(EXACT, name), getattr(RELEASED, name))
+        for other in dict.fromkeys((*presets, *options, *_around(value))):
+            if other != value:
+                yield replace(here, **{name: other})
+
+
+def _around(value: object) -> tuple[float, ...]:
+    """Values of one digit next to a power of ten."""
+    if not isinstance(value, float) or not 0 < value < 1:
+        return ()
+    return tuple(float(f"{value * k:.1g}") for n in range(2, 10) for k in (n, n / 10))

@@ -1,0 +1,1 @@
+"""Candidates for the oracle, right and wrong ones."""
