@@ -117,7 +117,9 @@ def test_a_framework_that_is_missing_is_said(adapter, monkeypatch):
 
 def run_pytest(folder, *words):
     """Run pytest with the plugin in a folder, as where the package is installed."""
+    # Loaded by name, and once: an installed package brings it in by itself.
     environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "hier_ref.pytest_plugin", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 

@@ -567,7 +567,7 @@ def test_help_teaches_every_option():
 
 
 def test_options_arrive_as_they_are_and_defaults_are_those_of_config():
-    parser, given = make_parser(), {"features", "out", "resume"}
+    parser, given = make_parser(), {"features", "out", "resume", "no_pictures"}
     assert vars(parser.parse_args([])).keys() == given
     for each in fields(Config):
         argv = words(**{each.name: each.default})

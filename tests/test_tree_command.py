@@ -57,7 +57,7 @@ def test_scores_and_files_of_a_run(tmp_path):
         {"disk.png", "curves.png", "retrieval.png"},
     )
     assert {p.name for p in tmp_path.iterdir()} == texts | pictures
-    assert ended.out.splitlines()[-1].count(str(tmp_path)) == 3
+    assert ended.out.splitlines()[-1].count(str(tmp_path)) == 6
     nodes = json.loads((tmp_path / "tree.json").read_text("utf-8"))["nodes"]
     arrays = clustered()
     rows = [node["row"] for node in nodes if node["kind"] == "point"]

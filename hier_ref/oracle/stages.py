@@ -126,10 +126,10 @@ def hinge_of(
 def error(stage: str, got: NDArray, want: NDArray) -> float:
     """Return how far a value is off; inf where shapes differ or a number is not finite.
 
-    Integer and boolean stages: how many entries differ. Others: the largest difference in a row
-    over the largest entry of that row. A row counts at least 1/20 of the largest, save in z and
-    l: what is smaller is the rest of a cancellation. Where all should be 0, the difference
-    itself. (V1).
+    Two arrays of any shape. Integer and boolean stages: how many entries differ. Others: the
+    largest difference in a row over the largest entry of that row. A row counts at least 1/20 of
+    the largest, save in z and l: what is smaller is the rest of a cancellation. Where all should
+    be 0, the difference itself. (V1).
     """
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:

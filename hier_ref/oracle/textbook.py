@@ -48,7 +48,16 @@ def direct_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
     return np.where(same, 0, 2 / np.sqrt(c) * np.arcsinh(root * np.sqrt(c / (a * b))))
 
 
-DISTANCES = {"mobius": mobius_distance, "direct": direct_distance}
+def arcosh_distance(x: NDArray, y: NDArray, c: float, k: Convention) -> NDArray:
+    """(1/√c) arcosh(1 + 2 c q/(a b)): (M, D), (N, D) -> (M, N)."""
+    q = np.sum((x[:, None] - y) ** 2, axis=2)
+    a, b = 1 - c * np.sum(x * x, 1)[:, None], 1 - c * np.sum(y * y, 1)
+    grown = 1 + 2 * c * q / (a * b)
+    same = getval(grown) == 1
+    return np.where(same, 0, np.arccosh(np.where(same, 2, grown)) / np.sqrt(c))
+
+
+DISTANCES = {"mobius": mobius_distance, "direct": direct_distance, "arcosh": arcosh_distance}
 
 
 def distances(convention: Convention) -> tuple[str, ...]:
@@ -115,5 +124,5 @@ GRADIENTS = ("grad_z", "grad_l", "grad_x", "grad_proxies")
 
 
 def shuffled(case: Case, order: NDArray) -> Case:
-    """Return the case with its D coordinates in another order: other sums, equal answers."""
+    """Return the case with its coordinates in another order (D,): other sums, equal answers."""
     return replace(case, x=case.x[:, order], proxies=case.proxies[:, order])
