@@ -23,9 +23,20 @@ def _lengths(x, proxies):
     x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
 
 
-def _inner_proxies(x, proxies):
-    """Leave the data at the boundary, where written-out Möbius addition still has digits."""
-    proxies *= np.float32(1 / 16)
+def _reaching(least: float, most: float):
+    """Place data at lengths least to most, proxies inside: ⊕ written out has digits there.
+
+    Gains are differences, in which what is done to both distances of a point cancels. Points of
+    unequal length show it: who is the farthest member depends on how far each is.
+    """
+
+    def edit(x, proxies):
+        lengths = np.linspace(least, most, len(x))[np.arange(len(x)) * 5 % len(x)]
+        x *= (lengths / np.linalg.norm(x, axis=1))[:, None]
+        x[:] = x.astype(np.float32)
+        proxies *= np.float32(1 / 16)
+
+    return edit
 
 
 def _origin(x, proxies):
@@ -113,6 +124,22 @@ unasked = partial(drawn, asked=False)
 edge = partial(drawn, c=1.0, size=30.0, asked=False)  # cut distances tie as neighbours
 SIZES = ((12, 8, 6), (12, 8, 6), (16, 6, 4), (8, 12, 8), (10, 10, 16), (20, 8, 3))  # B, P, D
 
+SMALL = (  # small enough for mpmath: what differs from B = 6, P = 4, D = 3 and the defaults
+    {},
+    {"c": 1.0, "clip_radius": 1.5, "tau": 0.4, "margin": 0.5},
+    {"c": 4.0, "clip_radius": 0.6},
+    {"c": 0.01},
+    {"tau": 0.5},
+    {"tau": 0.02},
+    {"margin": 1.0},
+    {"size": 6.0},
+    {"size": 0.1},
+    {"dim": 1},
+    {"dim": 2, "p": 3},
+    {"b": 4, "p": 4, "c": 1.0, "clip_radius": 2.0, "size": 4.0},
+)
+small = partial(unasked, neighbours=2, per_anchor=1)
+
 CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     *(
         (f"std-{n:02d}", "the usual operating point, another draw and size", (), make)
@@ -195,15 +222,21 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     ),
     (
         "edge-6",
-        "c = 1, data at radius tanh 6, proxies inside: a small denominator against 1e-5",
+        "c = 1, data at radii tanh 3 to tanh 6, proxies inside: denominators against 1e-5",
         ("boundary", "denominator"),
-        partial(edge, clip_radius=6.0, edit=_inner_proxies),
+        partial(edge, clip_radius=6.0, edit=_reaching(3, 6)),
     ),
     (
         "edge-9",
-        "c = 1, data at radius tanh 9: beyond an artanh cut at 1 - 1e-7",
+        "c = 1, data at radii tanh 5 to tanh 9: beyond an artanh cut at 1 - 1e-7",
         ("boundary", "artanh"),
-        partial(edge, clip_radius=9.0, edit=_inner_proxies),
+        partial(edge, clip_radius=9.0, edit=_reaching(5, 9)),
+    ),
+    (
+        "edge-12",
+        "c = 1, data at radii tanh 8 to tanh 12: beyond a tanh cut at 10",
+        ("boundary", "tanh"),
+        partial(edge, clip_radius=12.0, edit=_reaching(8, 12)),
     ),
     (
         "edge-16",
@@ -216,7 +249,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
             margin=10.0,
             per_anchor=1,
             floor=0.05,
-            edit=_inner_proxies,
+            edit=_reaching(16, 16),
         ),
     ),
     (
@@ -278,5 +311,14 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "P = 4: without its members a triple has one candidate",
         ("own_ancestor",),
         partial(usual, p=4, neighbours=2),
+    ),
+    *(
+        (
+            f"small-{n:02d}",
+            "loss and gradients certified by mpmath",
+            ("certified",),
+            partial(small, **{"b": 6, "p": 4, "dim": 3} | options),
+        )
+        for n, options in enumerate(SMALL)
     ),
 ]

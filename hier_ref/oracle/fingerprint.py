@@ -73,12 +73,12 @@ def explain(
     asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
     found = {declared: judged(declared, asked, dtype)}
     for start in dict.fromkeys((declared, EXACT, RELEASED)):
-        if any(explanation.explains for explanation in found.values()):
+        if any(each.explains and len(each.differences) < 3 for each in found.values()):
             break
         end = fitted(start, asked, dtype)
         if end not in found:
             found[end] = judged(end, asked, dtype)
-    return sorted(found.values(), key=lambda e: (e.asked - e.explained, e.cost))
+    return sorted(found.values(), key=lambda e: (e.asked - e.explained, len(e.differences), e.cost))
 
 
 def judged(convention: Convention, asked: list, dtype: str) -> Explanation:

@@ -25,8 +25,8 @@ from hier_ref.runs import write_bytes
 from hier_ref.triplets import LEVELS, sample_draws
 
 FLOOR = 2e-4  # least margin of a case that is not a tie
-SAFETY = 8  # a budget is this many times the largest error of the right variants
-ROUNDINGS = 64  # and at least this many eps
+SAFETY = 16  # a budget is this many times the largest error of the right variants
+ROUNDINGS = 256  # and at least this many eps
 HOPELESS = 0.05  # budgets beyond this say that the dtype has no digits left
 
 

@@ -98,12 +98,20 @@ def probes(asked: list[tuple[Entry, Answer]], dtype: str) -> list[Probe]:
 
 
 def fitted(start: Convention, asked: list[tuple[Entry, Answer]], dtype: str) -> Convention:
-    """Change a convention until it explains stage after stage, as far as that goes."""
+    """Change a convention until it explains stage after stage, as far as that goes.
+
+    If what shows first in a stage does not explain it, all that reaches it may: a change may be
+    too small to be seen in the loss, and not in its gradient.
+    """
     chosen = probes(asked, dtype)
     supplied = [stage for stage in NEEDS if any(stage in probe.stages for probe in chosen)]
-    for stage in supplied:
-        fields = [name for name in CHANGES if stage in _shows(name, supplied)]
-        start, left = _descend(start, stage, fields, chosen)
+    for number, stage in enumerate(supplied, 1):
+        first = [name for name in CHANGES if stage in _shows(name, supplied)]
+        reaching = [name for name in CHANGES if stage in downstream(CHANGES[name])]
+        end, left = _descend(start, supplied[number - 1 : number], first, chosen)
+        if left and len(reaching) > len(first):
+            end, left = _descend(start, supplied[:number], reaching, chosen)
+        start = end
         if left:
             break
     return start
@@ -117,21 +125,21 @@ def _shows(field: str, supplied: list[str]) -> list[str]:
 
 
 def _descend(
-    here: Convention, stage: str, fields: list[str], chosen: list[Probe]
+    here: Convention, stages: list[str], fields: list[str], chosen: list[Probe]
 ) -> tuple[Convention, float]:
-    """Change one field at a time, each time the one that explains most of a stage."""
+    """Change one field at a time, each time the one that explains most of some stages."""
 
     def left(convention: Convention, some: list[Probe] = chosen) -> float:
-        return sum(probe.digits(stage, convention) for probe in some)
+        return sum(probe.digits(stage, convention) for probe in some for stage in stages)
 
-    if left(here) and len(set(fields) & set(CHOICES)) > 1:
+    if left(here, chosen[:2]) and len(set(fields) & set(CHOICES)) > 1:
         # Choices hide each other: all of them together, where the arithmetic does not matter.
         here = min(_choices(here), key=lambda each: left(each, chosen[:2]))
-        if left(here, chosen[:2]) > 2 * HOPELESS:
+        if left(here, chosen[:2]) > 2 * HOPELESS * len(stages):
             return here, math.inf
     least = left(here)
     while least:
-        chosen = sorted(chosen, key=lambda probe: -probe.digits(stage, here))
+        chosen = sorted(chosen, key=lambda probe: -left(here, [probe]))
         worst, rest = chosen[:3], chosen[3:]
         best, before = here, left(here, worst)
         for other in neighbours(here, fields):

@@ -22,6 +22,7 @@ class Mutant(NamedTuple):
     stage: str
     named: tuple | None
     hooks: dict
+    seen: str | None = None  # where a black box shows it, if not where the stages say
 
     def candidate(self, stages=None):
         return candidate(type("Wrong", (Plain,), dict(self.hooks)), stages)
@@ -31,6 +32,8 @@ class Mutant(NamedTuple):
         """The first wrong stage of those that a black box gives; None where it shows in none."""
         if self.stage.startswith(("positives", "negatives")):
             return None
+        if self.seen:
+            return self.seen
         order = ("grad_d_zl", "grad_z", "grad_x"), ("grad_d_ll", "grad_l", "grad_proxies")
         return next((names[-1] for names in order if self.stage in names), BLACK_BOX[0])
 
@@ -38,8 +41,8 @@ class Mutant(NamedTuple):
 MUTANTS: list[Mutant] = []
 
 
-def wrong(name, change, stage, named=None, **hooks):
-    MUTANTS.append(Mutant(name, change, stage, named, hooks))
+def wrong(name, change, stage, named=None, seen=None, **hooks):
+    MUTANTS.append(Mutant(name, change, stage, named, hooks, seen))
 
 
 def on(side, right, other):
@@ -148,7 +151,14 @@ wrong(
     ),
 )
 for eps in (1e-6, 1e-5, 1e-3):
-    wrong(f"min-norm-{eps:.0e}", "floor under norms", "z", ("min_norm", eps), exp0=exp0(floor=eps))
+    wrong(
+        f"min-norm-{eps:.0e}",
+        "floor under norms",
+        "z",
+        ("min_norm", eps),
+        seen="grad_x",
+        exp0=exp0(floor=eps),
+    )
 for most in (15.0, 10.0, 5.0):
     wrong(
         f"tanh-{most:g}", "argument of tanh cut", "z", ("tanh_limit", most), exp0=exp0(limit=most)
@@ -407,7 +417,13 @@ def not_itself(near):
 
 
 wrong("k-more", "K + 1 neighbours", "positives_data", near=with_k(lambda k: k + 1))
-wrong("k-less", "K - 1 neighbours", "positives_data", near=with_k(lambda k: k - 1))
+wrong(
+    "k-less",
+    "K - 1 neighbours: so much as counting itself",
+    "positives_data",
+    ("neighbours_count_self", True),
+    near=with_k(lambda k: k - 1),
+)
 wrong(
     "k-less-proxies",
     "K - 1 among proxies",
@@ -474,7 +490,7 @@ wrong(
 wrong(
     "negative-anchor",
     "k may be i",
-    "negatives_data",
+    "positives_data",
     ("negative_may_be_anchor", True),
     negatives=lambda self, positives: ~positives,
 )
@@ -495,7 +511,7 @@ wrong(
 wrong(
     "negatives-not-class",
     "negatives of other classes only",
-    "negatives_data",
+    "positives_data",
     negatives=lambda self, p: (
         Plain.negatives(self, p)
         & (
@@ -508,7 +524,7 @@ wrong(
 wrong(
     "negatives-all",
     "positives may be negatives",
-    "negatives_data",
+    "positives_data",
     negatives=lambda self, p: ~onp.eye(len(p), dtype=bool),
 )
 
