@@ -16,20 +16,20 @@ from .plain import Plain, candidate
 # ---- Forms
 
 
+def keep_noise(self, far, noise, size):
+    self.arrival = onp.exp(-noise)
+    return -far / self.tau
+
+
 def by_race(self, logits):
-    rate = np.exp(logits - getval(logits).max(1)[:, None])
-    arrival = 1 / rate
-    return 1 / arrival / np.sum(1 / arrival, axis=1, keepdims=True)
+    """Rates over arrival times."""
+    rate = np.exp(logits - getval(logits).max(1)[:, None]) / self.arrival
+    return rate / np.sum(rate, axis=1, keepdims=True)
 
 
 def by_logsumexp(self, logits):
     top = getval(logits).max(1)[:, None]
     return np.exp(logits - (np.log(np.sum(np.exp(logits - top), axis=1, keepdims=True)) + top))
-
-
-def by_quotients(self, logits):
-    """1/Σ exp(logit_o - logit_p): every weight from differences alone."""
-    return 1 / np.sum(np.exp(logits[:, None, :] - logits[:, :, None]), axis=2)
 
 
 def mobius(self, x, y, which):
@@ -85,9 +85,8 @@ def gap_by_root(self, x):
 
 FORMS = {
     "plain": {},
-    "race": {"soft": by_race},
+    "race": {"logits": keep_noise, "soft": by_race},
     "logsumexp": {"soft": by_logsumexp},
-    "quotients": {"soft": by_quotients},
     "ste": {
         "pick": lambda self, hard, w, d, size, m: np.sum((hard - getval(w) + w) * d, axis=1),
     },
