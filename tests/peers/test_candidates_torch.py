@@ -103,7 +103,7 @@ UNNAMED = {
 
 def test_a_choice_without_straight_through_is_named(monkeypatch):
     monkeypatch.setattr(torch_hier, "choose", hard_choice_alone)
-    report = check(torch_adapter(torch_hier.exact), load_suite()[:12], dtypes=["float64"])
+    report = check(torch_adapter(torch_hier.exact), load_suite()[:4], dtypes=["float64"])
     assert (report.verdict, report.first) == ("another convention", "grad_d_zl")
     assert list(report.explanations[0].differences) == ["straight_through"]
 
@@ -112,7 +112,7 @@ def test_a_choice_without_straight_through_is_named(monkeypatch):
 def test_another_mistake_gets_its_stage_and_no_name(name, monkeypatch):
     function, wrong, stage = UNNAMED[name]
     monkeypatch.setattr(torch_hier, function, wrong)
-    report = check(torch_adapter(torch_hier.exact), load_suite()[:12], dtypes=["float64"])
+    report = check(torch_adapter(torch_hier.exact), load_suite()[:4], dtypes=["float64"])
     assert (report.verdict, report.first) == ("unexplained", stage)
     assert not report.explanations[0].explains
 
@@ -123,5 +123,5 @@ def test_a_distance_by_products_is_poor_accuracy(monkeypatch):
         return (x_sq[:, None] + y_sq - 2 * x @ y.T).clamp_min(1e-30).sqrt()
 
     monkeypatch.setattr(torch, "cdist", by_products)
-    report = check(torch_adapter(torch_hier.exact), load_suite()[:12])
+    report = check(torch_adapter(torch_hier.exact), load_suite()[:4])
     assert (report.verdict, report.first) == ("poor accuracy", "d_zz")
