@@ -124,7 +124,7 @@ def test_the_planted_mistake_of_a_user_is_named():
         "error(float32)/error(float64) = 1: not rounding, another formula",
         "straight_through = False, expected True",
         "explains it (residual ",
-        f"explain short --stage grad_x --candidate {USER}:loss --adapter numpy",
+        f"explain std-00 --stage grad_x --candidate {USER}:loss --adapter numpy",
     ):
         assert said in ended.out
     allowed = call("check", f"{USER}:loss", *FEW, "--allow", "straight_through=False")
