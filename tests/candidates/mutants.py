@@ -156,7 +156,7 @@ for eps in (1e-6, 1e-5, 1e-3):
         "floor under norms",
         "z",
         ("min_norm", eps),
-        seen="grad_x",
+        seen="loss" if eps == 1e-3 else "grad_x",
         exp0=exp0(floor=eps),
     )
 for most in (15.0, 10.0, 5.0):
