@@ -106,18 +106,19 @@ def drawn(
     waive: tuple[str, ...] = (),
     after: Callable = lambda case: case,
     floor: float = FLOOR,
+    attempts: int = 2000,
     **options,
 ) -> Case:
     """Draw cases until one keeps a floor under its margins, those in `waive` excepted.
 
     `after` makes the final case of a random one.
     """
-    for attempt in range(2000):
+    for attempt in range(attempts):
         case = after(random_case(np.random.default_rng([seed, attempt]), **options))
         found = margins(case)
         if all(value >= floor for name, value in found.items() if name not in waive):
             return replace(case, margins=tuple(found.items()))
-    raise RuntimeError(f"seed {seed}: no case with margins of {floor} in 2000 draws")
+    raise RuntimeError(f"seed {seed}: no case with margins of {floor} in {attempts} draws")
 
 
 def variants(case: Case, dtype: str, convention: Convention) -> Iterator[dict[str, NDArray]]:

@@ -1,0 +1,126 @@
+"""What is wrong by how much: the measure of error, the graph of stages, budgets, certificates."""
+
+import json
+from dataclasses import replace
+
+import certify
+import numpy as np
+import pytest
+from candidates.plain import candidate
+from checks import relative
+
+from hier_ref.convention import EXACT, RELEASED
+from hier_ref.hier import hier_grad
+from hier_ref.oracle import load_suite, reference
+from hier_ref.oracle.cases import CASES, drawn
+from hier_ref.oracle.generate import ROUNDINGS, budgets, margins
+from hier_ref.oracle.stages import INTEGER, NEEDS, Graph, error
+from hier_ref.oracle.suite import ARRAYS, HERE, TEXT, describe
+
+SUITE = {entry.case.id: entry for entry in load_suite()}
+CERTIFIED = json.loads(certify.PATH.read_text())
+
+
+def test_error_V1_is_relative_to_its_row():
+    want = np.array([[1.0, 2.0], [100.0, 200.0]])
+    assert error("d_zl", want + [[0, 0.2], [0, 0]], want) == pytest.approx(0.2 / 10)
+    assert error("d_zl", want + [[0, 0], [0, 2]], want) == pytest.approx(0.01)
+    assert error("z", want + [[0, 0.2], [0, 0]], want) == pytest.approx(0.1)
+    assert error("hinge_data", np.array([1.0, 0.5]), np.array([1.0, 0.0])) == 0.5
+
+
+def test_error_V1_of_what_should_be_0_is_absolute():
+    assert error("grad_x", np.full((2, 3), 1e-9), np.zeros((2, 3))) == 1e-9
+    assert error("loss", np.float64(0.25), np.float64(0)) == 0.25
+    assert error("hinge_data", np.zeros(0), np.zeros(0)) == 0
+
+
+def test_error_V1_counts_choices():
+    assert error("lca_pair_data", np.array([1, 2, 3]), np.array([1, 2, 0])) == 1
+
+
+@pytest.mark.parametrize("got", [np.ones(3), np.array([1.0, np.nan]), np.array([np.inf, 1.0])])
+def test_no_number_is_infinitely_wrong(got):
+    assert error("loss", got, np.ones(2)) == np.inf
+
+
+@pytest.mark.parametrize("convention", [EXACT, RELEASED], ids=["exact", "released"])
+def test_every_stage_follows_from_those_it_needs(convention):
+    case = SUITE["c-4"].case
+    stages = reference(case, convention)
+    for stage in NEEDS:
+        given = {name: stages[name] for name in NEEDS[stage]}
+        follows = Graph(case, convention, given).follows(stage)
+        assert error(stage, follows, stages[stage]) < 1e-14, stage
+
+
+@pytest.mark.parametrize("name", ["std-00", "edge-9", "twins"])
+def test_budgets_V2_are_those_of_the_suite(name):
+    entry = SUITE[name]
+    found = budgets(entry.case)
+    assert {t: set(b) for t, b in found.items()} == {t: set(b) for t, b in entry.budgets.items()}
+    for dtype, stages in found.items():
+        floor = ROUNDINGS * np.finfo(dtype).eps
+        for stage, budget in stages.items():
+            # Another BLAS rounds elsewhere; what is far above the floor may move.
+            assert (budget == 0) == (stage in INTEGER)
+            assert budget == 0 or 0.1 < budget / entry.budgets[dtype][stage] < 10, stage
+            assert budget == 0 or budget >= floor
+
+
+def test_a_budget_V2_lies_between_rounding_and_the_smallest_constant():
+    """A right answer is far below (V2), an eps of 1e-10 in a denominator above."""
+    entry = SUITE["std-00"]
+    right = reference(entry.case)
+    plain = candidate()(entry.case)
+    other = reference(entry.case, replace(EXACT, mobius_denominator_eps=1e-10))
+    for stage in ("d_zl", "loss", "grad_x"):
+        budget = entry.budgets["float64"][stage]
+        assert error(stage, plain[stage], right[stage]) < budget / 2
+        assert error(stage, other[stage], right[stage]) > budget
+
+
+def test_cases_keep_their_margins():
+    for entry in SUITE.values():
+        stored = dict(entry.case.margins)
+        assert margins(entry.case) == pytest.approx(stored, rel=1e-6, abs=1e-12), entry.case.id
+        assert "tie" in entry.case.flags or min(stored["lca"], stored["hinge"]) >= 2e-4
+
+
+def test_cases_are_drawn_again_bit_by_bit():
+    for number in (0, len(CASES) // 2, len(CASES) - 1):
+        identity, reason, flags, make = CASES[number]
+        case = replace(make(number), id=identity, reason=reason, flags=flags)
+        again = describe(SUITE[identity]._replace(case=case))
+        assert again["sha256"] == describe(SUITE[identity])["sha256"]
+
+
+def test_every_case_has_a_reason_and_the_suite_is_small():
+    assert all(len(entry.case.reason) > 10 for entry in SUITE.values())
+    assert sum((HERE / name).stat().st_size for name in (ARRAYS, TEXT)) < 5e6
+
+
+def test_a_case_that_keeps_no_margin_is_refused():
+    with pytest.raises(RuntimeError, match="no case with margins"):
+        drawn(0, floor=1e9, attempts=3)
+
+
+def test_ten_cases_are_certified():
+    assert len(CERTIFIED) >= 10
+    losses = [float(found["loss"]) for found in CERTIFIED.values()]
+    assert min(losses) > 0.01 and len(set(losses)) == len(losses)
+
+
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_the_reference_has_15_digits_of_the_certified_values(name):
+    case = SUITE[name].case
+    got = hier_grad(case.x, case.proxies, case.draws, **case.parameters)
+    for stage, value in zip(("loss", "grad_x", "grad_proxies"), got, strict=True):
+        want = np.array(CERTIFIED[name][stage], dtype=float)
+        # Weights of e^-50 cost the gradient a digit at tau = 0.02; measured 1.2e-14.
+        assert relative(value, want) < (2e-15 if stage == "loss" else 2e-14)
+
+
+@pytest.mark.parametrize("name", ["small-04", "small-09"])
+def test_certificates_come_from_mpmath(name):
+    assert certify.certificate(SUITE[name].case) == CERTIFIED[name]
