@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.convention import EXACT, WORDS, Convention
+from hier_ref.convention import EXACT, Convention
 from hier_ref.hier import hier_stages
 from hier_ref.triplets import Draws, drawable, mutual_neighbours
 
@@ -93,14 +93,24 @@ def mining(d: NDArray, level: str, case: Case, convention: Convention) -> tuple[
 def answers(case: Case, convention: Convention = EXACT) -> list[dict[str, NDArray]]:
     """Return all right answers in float64, that of the convention first.
 
-    There are more than one where exact ties are the point: one for each order in `case.swaps`,
-    and for the flag "max_tie" one for each way to share the slope of a maximum.
+    There are more than one where exact ties are the point: one for each order in `case.swaps`.
     """
     case = case.astype(np.float64)
     swapped = [_unswap(reference(_swap(case, s), convention), np.array(s)) for s in case.swaps]
-    ties = [t for t in WORDS["max_tie"] if t != convention.max_tie and "max_tie" in case.flags]
-    split = [reference(case, replace(convention, max_tie=tie)) for tie in ties]
-    return [reference(case, convention), *swapped, *split]
+    return [reference(case, convention), *swapped]
+
+
+def pooled(case: Case, stage: str, value: NDArray) -> NDArray:
+    """Average (B, D) gradients over equal points, if the case has the flag "max_tie".
+
+    Equal points tie in every maximum of their distances, and its slope may be shared in any way,
+    another for each triplet and proxy: what they get together is all that is determined (K90).
+    """
+    if "max_tie" not in case.flags or stage not in ("grad_d_zl", "grad_z", "grad_x"):
+        return value
+    _, first, group = np.unique(case.x, axis=0, return_index=True, return_inverse=True)
+    same = np.equal.outer(first[group.ravel()], first[group.ravel()])
+    return same / same.sum(1, keepdims=True) @ np.asarray(value, dtype=np.float64)
 
 
 def _swap(case: Case, order: tuple[int, ...]) -> Case:

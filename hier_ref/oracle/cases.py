@@ -7,8 +7,8 @@ from itertools import count
 
 import numpy as np
 
-from hier_ref.convention import RELEASED
-from hier_ref.oracle.case import Case, reference
+from hier_ref.convention import EXACT, RELEASED
+from hier_ref.oracle.case import Case, answers, reference
 from hier_ref.oracle.generate import drawn
 
 NONE = np.zeros((0, 3), dtype=int)
@@ -141,13 +141,27 @@ SMALL = (  # small enough for mpmath: what differs from B = 6, P = 4, D = 3 and 
 )
 
 
-def small(seed: int, **options) -> Case:
-    """Draw until there is something to certify."""
-    for again in count(1000 * seed):
-        case = unasked(again, neighbours=2, per_anchor=1, **options)
-        if reference(case)["loss"] > 0.05:
-            return case
+def until(wanted: Callable[[Case], bool], make: Make) -> Make:
+    """Draw until a case shows what it is for."""
+    return lambda seed: next(filter(wanted, map(make, count(1000 * seed))))
 
+
+def _heard(case: Case) -> bool:
+    return reference(case)["loss"] > 0.05
+
+
+def _tie_shows(case: Case) -> bool:
+    """Tell whether some maximum of the two equal points matters."""
+    ways = (replace(EXACT, max_tie=share) for share in ("first", "last"))
+    return not np.allclose(*(reference(case, way)["grad_x"] for way in ways))
+
+
+def _twins_chosen(case: Case) -> bool:
+    first, other = answers(case)
+    return not np.array_equal(first["lca_pair_data"], other["lca_pair_data"])
+
+
+small = partial(unasked, neighbours=2, per_anchor=1)
 
 CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     *(
@@ -290,13 +304,16 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "repeated",
         "two equal points: every maximum of their distances ties",
         ("coincident", "max_tie"),
-        partial(unasked, edit=_repeated),
+        until(_tie_shows, partial(unasked, edit=_repeated)),
     ),
     (
         "twins",
         "two equal proxies with equal noise: either is a right ancestor",
         ("coincident", "tie"),
-        partial(unasked, edit=_twin_proxies, after=_twin_noise, waive=("lca",)),
+        until(
+            _twins_chosen,
+            partial(unasked, edit=_twin_proxies, after=_twin_noise, waive=("lca",)),
+        ),
     ),
     (
         "silent",
@@ -326,7 +343,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
             f"small-{n:02d}",
             "loss and gradients certified by mpmath",
             ("certified",),
-            partial(small, **{"b": 6, "p": 4, "dim": 3} | options),
+            until(_heard, partial(small, **{"b": 6, "p": 4, "dim": 3} | options)),
         )
         for n, options in enumerate(SMALL)
     ),

@@ -14,7 +14,7 @@ from hier_ref.convention import EXACT, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.fingerprint import Explanation, explain
 from hier_ref.oracle.run import Answer, Candidate, ask
-from hier_ref.oracle.stages import INTEGER, NEEDS, REQUIRED, Graph, error
+from hier_ref.oracle.stages import INTEGER, NEEDS, REQUIRED, Graph, deviation, error
 from hier_ref.oracle.suite import Entry, load_suite
 
 DTYPES = ("float64", "float32")
@@ -148,7 +148,7 @@ def _compare(entry: Entry, dtype: str, answer: Answer, right: dict) -> list[Find
             entry.case.id,
             stage,
             dtype,
-            error(stage, answer.stages[stage], right[stage]),
+            deviation(entry.case, stage, answer.stages[stage], right[stage]),
             entry.budgets[dtype][stage],
         )
         for stage in NEEDS
@@ -162,7 +162,7 @@ def _locate(finding: Finding, graph: Graph, dtype: str) -> Finding:
         follows = graph.follows(finding.stage)
     except (ValueError, IndexError):  # the earlier stages are no points, or no proxies
         return finding
-    off = error(finding.stage, graph.given[finding.stage], follows)
+    off = deviation(graph.case, finding.stage, graph.given[finding.stage], follows)
     begins = off > max(finding.budget, 1e-3 * min(finding.error, 1.0))
     return Finding(*(getattr(finding, n) for n in FIELDS), begins_here=bool(begins))
 

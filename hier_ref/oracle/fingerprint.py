@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hier_ref.convention import EXACT, RELEASED, Convention, differences
+from hier_ref.convention import EXACT, RELEASED, WORDS, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.run import Answer, Candidate, ask
 from hier_ref.oracle.search import digits, fitted, miss
@@ -71,14 +71,29 @@ def explain(
     """Search the conventions that predict the answers given; best first."""
     dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
     asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
-    found = {declared: judged(declared, asked, dtype)}
+    first = _tied(declared, asked, dtype)
+    found = {first: judged(first, asked, dtype)}
     for start in dict.fromkeys((declared, EXACT, RELEASED)):
         if any(each.explains and len(each.differences) < 3 for each in found.values()):
             break
-        end = fitted(start, asked, dtype)
+        end = _tied(fitted(start, asked, dtype), asked, dtype)
         if end not in found:
             found[end] = judged(end, asked, dtype)
     return sorted(found.values(), key=lambda e: (e.asked - e.explained, len(e.differences), e.cost))
+
+
+def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
+    """Name how a candidate shares the slope of a tie, where it does so in a way that has a name."""
+    tied = [
+        (entry._replace(case=replace(entry.case, flags=())), answer)  # nothing is pooled
+        for entry, answer in asked
+        if "max_tie" in entry.case.flags
+    ]
+    for word in dict.fromkeys((convention.max_tie, *WORDS["max_tie"])):
+        named = replace(convention, max_tie=word)
+        if tied and judged(named, tied, dtype).explains:
+            return named
+    return convention
 
 
 def judged(convention: Convention, asked: list, dtype: str) -> Explanation:
@@ -94,14 +109,13 @@ def judged(convention: Convention, asked: list, dtype: str) -> Explanation:
 
 def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) -> dict[str, float]:
     """Errors in budgets that a convention leaves in the stages of one answer."""
-    case = replace(entry.case, flags=())  # here a tie has one answer: it is a choice to be named
     try:
-        rights = answers(case, convention)
+        rights = answers(entry.case, convention)
     except ValueError:  # this convention takes a point out of the ball
         return dict.fromkeys(answer.stages, math.inf)
     compared = (
         {
-            s: miss(s, answer.stages[s], right[s], entry.budgets[dtype])
+            s: miss(entry.case, s, answer.stages[s], right[s], entry.budgets[dtype])
             for s in answer.stages
             if s in right
         }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.hier import ball_points, hier_stages
 from hier_ref.oracle.case import Case, answers, reference
-from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, error
+from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, deviation
 from hier_ref.oracle.suite import ARRAYS, CORE, HERE, SCHEMA, TEXT, Entry, arrays_of, describe
 from hier_ref.oracle.textbook import by_autograd, distances, shuffled, textbook
 from hier_ref.pairwise import pairwise_distance
@@ -162,7 +162,7 @@ def _budgets_in(case: Case, dtype: str) -> dict[str, float]:
         right = answers(case, convention)
         for stages in variants(case, dtype, convention):
             for stage in (s for s in stages if s in worst):
-                off = min(error(stage, stages[stage], answer[stage]) for answer in right)
+                off = min(deviation(case, stage, stages[stage], answer[stage]) for answer in right)
                 worst[stage] = max(worst[stage], SAFETY * off)
     return worst
 

@@ -13,8 +13,9 @@ from itertools import product
 import numpy as np
 
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention
+from hier_ref.oracle.case import Case
 from hier_ref.oracle.run import Answer
-from hier_ref.oracle.stages import NEEDS, Graph, downstream, error
+from hier_ref.oracle.stages import NEEDS, Graph, deviation, downstream
 from hier_ref.oracle.suite import Entry
 
 DECADES = tuple(float(f"1e-{n}") for n in range(10, 0, -1))
@@ -54,9 +55,9 @@ def digits(times: float) -> float:
     return min(16.0, math.log10(times)) if times > 1 else 0.0
 
 
-def miss(stage: str, got, want, budgets: dict[str, float]) -> float:
+def miss(case: Case, stage: str, got, want, budgets: dict[str, float]) -> float:
     """Error in budgets."""
-    off, budget = error(stage, got, want), budgets[stage]
+    off, budget = deviation(case, stage, got, want), budgets[stage]
     return off / budget if budget else (math.inf if off else 0.0)
 
 
@@ -76,7 +77,8 @@ class Probe:
         earlier = self.order[: self.order.index(stage)]
         graph = Graph(self.case, convention, {name: self.stages[name] for name in earlier})
         try:
-            return digits(miss(stage, self.stages[stage], graph.follows(stage), self.budgets))
+            want = graph.follows(stage)
+            return digits(miss(self.case, stage, self.stages[stage], want, self.budgets))
         except (ValueError, IndexError, FloatingPointError):  # no points of the ball, no proxies
             return digits(math.inf)
 
@@ -107,7 +109,8 @@ def fitted(start: Convention, asked: list[tuple[Entry, Answer]], dtype: str) -> 
     supplied = [stage for stage in NEEDS if any(stage in probe.stages for probe in chosen)]
     for number, stage in enumerate(supplied, 1):
         first = [name for name in CHANGES if stage in _shows(name, supplied)]
-        reaching = [name for name in CHANGES if stage in downstream(CHANGES[name])]
+        hidden = _hidden(stage, supplied)
+        reaching = [name for name in CHANGES if hidden & set(CHANGES[name])]
         end, left = _descend(start, supplied[number - 1 : number], first, chosen)
         if left and len(reaching) > len(first):
             end, left = _descend(start, supplied[:number], reaching, chosen)
@@ -115,6 +118,15 @@ def fitted(start: Convention, asked: list[tuple[Entry, Answer]], dtype: str) -> 
         if left:
             break
     return start
+
+
+def _hidden(stage: str, supplied: list[str]) -> set[str]:
+    """Return a stage with all that it is computed from before the next supplied ones."""
+    found = {stage}
+    for need in NEEDS[stage]:
+        if need not in supplied:
+            found |= _hidden(need, supplied)
+    return found
 
 
 def _shows(field: str, supplied: list[str]) -> list[str]:

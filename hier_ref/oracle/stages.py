@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hier_ref.convention import Convention
 from hier_ref.hier import ball_points, ball_points_vjp
 from hier_ref.levels import Rule, level_stages
-from hier_ref.oracle.case import Case, mining
+from hier_ref.oracle.case import Case, mining, pooled
 from hier_ref.triplets import LEVELS
 
 PAIRS = {"data": "d_zl", "proxy": "d_ll"}
@@ -146,3 +146,10 @@ def error(stage: str, got: NDArray, want: NDArray) -> float:
     if stage not in ("z", "l"):
         size = np.maximum(size, LEAST_ROW * size.max())
     return float(np.max(off / np.where(size == 0, 1.0, size)))
+
+
+def deviation(case: Case, stage: str, got: NDArray, want: NDArray) -> float:
+    """Return the error (V1) of a value (...) of one case, ties pooled."""
+    if np.shape(got) != np.shape(want):
+        return np.inf
+    return error(stage, pooled(case, stage, got), pooled(case, stage, want))

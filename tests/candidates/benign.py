@@ -75,7 +75,7 @@ def min_clip(self, u, side):
 def exp_tanh(self, u, side):
     n = self.norm(u)
     e = np.where(getval(n) == 0, 1.0, n)
-    return np.tanh(math.sqrt(self.c) * n) * (u / e) / math.sqrt(self.c)
+    return np.where(getval(n) == 0, u, np.tanh(math.sqrt(self.c) * n) * (u / e) / math.sqrt(self.c))
 
 
 def gap_by_root(self, x):

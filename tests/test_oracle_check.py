@@ -1,0 +1,166 @@
+"""check and fingerprint on right and wrong candidates: caught, located, named; nobody is blamed.
+
+The figures of all mutants and a thousand variants are those of tests/benchmarks/oracle.py and
+peace.py; here is a fixed part of them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from candidates.benign import FORMS, REARRANGED, variant
+from candidates.mutants import MUTANTS
+from candidates.plain import BLACK_BOX, candidate
+
+from hier_ref.convention import EXACT, RELEASED
+from hier_ref.oracle import check, fingerprint, load_suite, reference
+from hier_ref.oracle.stages import NEEDS
+
+SUITE = {entry.case.id: entry for entry in load_suite()}
+FEW = [SUITE[name] for name in ("std-00", "c-4", "lengths", "edge-6", "edge-9", "four-proxies")]
+FEW += [SUITE["margin-2"]]
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
+# One of every kind: into the ball, distances, mining, ancestors, hinges, means, gradients.
+PART = ("clip-coordinates", "clip-eps-1e-05", "exp0-half", "ball-margin-0.001", "d-one-gap")
+PART += ("mobius-eps-2e-05", "d-ll-c", "k-more", "labels-ignored", "far-min", "noise-swapped")
+PART += ("own-banned", "hinge-k-sign", "mask-none", "mean-apart", "level-half", "st-none")
+PART += ("st-pair", "max-k", "grad-sign", "ll-once", "gap-detached", "riemann", "riemann-power")
+PART += ("riemann-proxies", "clip-through")
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+
+
+def box(convention):
+    """A black box that follows a convention."""
+
+    def given(case):
+        stages = reference(case, convention)
+        return {name: stages[name] for name in BLACK_BOX}
+
+    return given
+
+
+def test_there_are_mutants_enough_and_each_is_one_of_a_kind():
+    assert len(MUTANTS) >= 70 and len(BY_NAME) == len(MUTANTS)
+    assert sum(mutant.named is not None for mutant in MUTANTS) >= 20
+    assert all(mutant.stage in NEEDS for mutant in MUTANTS)
+    for mutant in MUTANTS:
+        if mutant.named:
+            replace(EXACT, **{mutant.named[0]: mutant.named[1]})  # a field, with a valid value
+
+
+@pytest.mark.parametrize("name", PART)
+def test_a_mutant_is_caught_located_and_named_if_it_has_a_name(name):
+    mutant = BY_NAME[name]
+    report = check(mutant.candidate(), FEW, dtypes=("float64",))
+    assert report.verdict == ("another convention" if mutant.named else "unexplained")
+    assert report.first == mutant.stage
+    best = report.explanations[0]
+    assert best.explains == bool(mutant.named)
+    if mutant.named:
+        field, value = mutant.named
+        assert {n: new for n, (_, new) in best.differences.items()} == {field: value}
+
+
+@pytest.mark.parametrize("name", ["exp0-half", "riemann", "st-none", "st-pair"])
+def test_a_black_box_shows_it_in_the_first_stage_that_it_gives(name):
+    mutant = BY_NAME[name]
+    report = check(mutant.candidate(BLACK_BOX), FEW, dtypes=("float64",))
+    assert report.first == mutant.black_box_stage
+    assert report.verdict == ("another convention" if mutant.named else "unexplained")
+
+
+@pytest.mark.parametrize(
+    "convention",
+    [
+        RELEASED,
+        replace(RELEASED, riemannian_gradient=False),
+        replace(EXACT, proxy_may_be_own_ancestor=False, mean_over="apart"),
+        replace(EXACT, ball_margin=4e-3),
+    ],
+    ids=["released", "released-no-riemann", "two-choices", "projected"],
+)
+def test_fingerprint_names_what_a_black_box_follows(convention):
+    best = fingerprint(box(convention), FEW)[0]
+    assert best.explains
+    seen = {name: getattr(best.convention, name) for name in vars(convention)}
+    # What no black box shows: the mining, and cuts of tanh.
+    hidden = ("neighbours_count_self", "min_reciprocal", "negative_may_be_anchor", "tanh_limit")
+    wanted = {name: value for name, value in vars(convention).items() if name not in hidden}
+    assert {name: value for name, value in seen.items() if name not in hidden} == wanted
+
+
+def test_a_declared_convention_conforms():
+    assert check(lambda case: reference(case, RELEASED), FEW, convention=RELEASED).code == 0
+    assert check(lambda case: reference(case, RELEASED), FEW).code == 1
+
+
+def test_float32_inside_a_float64_run_is_no_convention():
+    report = check(BY_NAME["z-float32"].candidate(), FEW[:3])
+    assert (report.verdict, report.first) == ("unexplained", "z")
+    assert 0.1 < report.scaling < 10
+
+
+def test_rounding_is_told_from_a_formula():
+    def noisy(case):
+        stages = reference(case)
+        eps = np.finfo(case.x.dtype).eps
+        jitter = 1 + 1e5 * eps * np.sin(np.arange(stages["grad_x"].size))
+        return stages | {"grad_x": stages["grad_x"] * jitter.reshape(stages["grad_x"].shape)}
+
+    report = check(noisy, FEW[:3])
+    assert (report.verdict, report.code, report.first) == ("poor accuracy", 3, "grad_x")
+    assert report.scaling > 1e6
+
+
+def test_either_of_two_equal_ancestors_is_right():
+    twins = [SUITE["twins"]]
+    case = twins[0].case
+    order = np.array(case.swaps[0])
+
+    def last(case):
+        moved = {"proxies": case.proxies[order], "triplets_proxy": order[case.triplets_proxy]}
+        levels = ("gumbel_data", "gumbel_proxy")
+        noise = {name: tuple(g[:, order] for g in getattr(case, name)) for name in levels}
+        stages = reference(replace(case, **moved, **noise))
+        return {"loss": stages["loss"], "lca_pair_data": order[stages["lca_pair_data"]]}
+
+    given = last(case)["lca_pair_data"], reference(case)["lca_pair_data"]
+    assert not np.array_equal(*given)
+    assert not check(last, twins).failed()
+
+
+def test_the_slope_of_a_tie_may_be_shared_in_any_way_K90():
+    tied = [SUITE["repeated"]]
+    for share in ("first", "last", "split"):
+        report = check(lambda case, s=share: reference(case, replace(EXACT, max_tie=s)), tied)
+        assert report.verdict == "conforms"
+    shared = (replace(EXACT, max_tie=share) for share in ("first", "last"))
+    gradients = [reference(tied[0].case, convention)["grad_x"] for convention in shared]
+    assert not np.allclose(*gradients)
+    wrong = check(lambda case: reference(case) | {"grad_x": gradients[0] * 1.001}, tied)
+    assert wrong.first == "grad_x"
+
+
+def test_a_way_to_share_a_tie_is_named():
+    tied = [SUITE["std-00"], SUITE["repeated"]]
+    for share in ("first", "last", "split"):
+        assert fingerprint(box(replace(EXACT, max_tie=share)), tied)[0].convention.max_tie == share
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_right_form_is_blamed(form):
+    rearranged = list(REARRANGED)[list(FORMS).index(form) % len(REARRANGED)]
+    some = [SUITE[name] for name in ("std-02", "c-1", "edge-4", "repeated", "twins", "silent")]
+    report = check(variant(form, rearranged, seed=1), some)
+    assert report.verdict == "conforms", report.failed()
+
+
+def test_the_plain_candidate_conforms_everywhere():
+    report = check(candidate())
+    assert (report.verdict, report.troubles) == ("conforms", [])
+    assert max(finding.times for finding in report.findings) < 0.5
