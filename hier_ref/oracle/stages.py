@@ -149,7 +149,10 @@ def error(stage: str, got: NDArray, want: NDArray) -> float:
 
 
 def deviation(case: Case, stage: str, got: NDArray, want: NDArray) -> float:
-    """Return the error (V1) of a value (...) of one case, ties pooled."""
+    """Return the error (V1) of a value of one case, its ties pooled (K90).
+
+    Two arrays of any shape; inf where the shapes differ.
+    """
     if np.shape(got) != np.shape(want):
         return np.inf
     return error(stage, pooled(case, stage, got), pooled(case, stage, want))
