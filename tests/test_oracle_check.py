@@ -1,7 +1,7 @@
 """check and fingerprint on right and wrong candidates: caught, located, named; nobody is blamed.
 
-The figures of all mutants and a thousand variants are those of tests/benchmarks/oracle.py and
-peace.py; here is a fixed part of them.
+All mutants and a thousand variants are measured by tests/benchmarks/oracle.py and peace.py, and
+test_oracle_power.py looks at what they found; here is a fixed part of them.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from candidates.benign import FORMS, REARRANGED, variant
 from candidates.mutants import MUTANTS
-from candidates.plain import BLACK_BOX, candidate
+from candidates.plain import BLACK_BOX, Plain, candidate
 
 from hier_ref.convention import EXACT, RELEASED
 from hier_ref.oracle import check, fingerprint, load_suite, reference
@@ -19,6 +19,7 @@ from hier_ref.oracle.stages import NEEDS
 SUITE = {entry.case.id: entry for entry in load_suite()}
 FEW = [SUITE[name] for name in ("std-00", "c-4", "lengths", "edge-6", "edge-9", "four-proxies")]
 FEW += [SUITE["margin-2"]]
+DOUBLE = ("float64",)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 # One of every kind: into the ball, distances, mining, ancestors, hinges, means, gradients.
 PART = ("clip-coordinates", "clip-eps-1e-05", "exp0-half", "ball-margin-0.001", "d-one-gap")
@@ -56,7 +57,7 @@ def test_there_are_mutants_enough_and_each_is_one_of_a_kind():
 @pytest.mark.parametrize("name", PART)
 def test_a_mutant_is_caught_located_and_named_if_it_has_a_name(name):
     mutant = BY_NAME[name]
-    report = check(mutant.candidate(), FEW, dtypes=("float64",))
+    report = check(mutant.candidate(), FEW, dtypes=DOUBLE)
     assert report.verdict == ("another convention" if mutant.named else "unexplained")
     assert report.first == mutant.stage
     best = report.explanations[0]
@@ -69,7 +70,7 @@ def test_a_mutant_is_caught_located_and_named_if_it_has_a_name(name):
 @pytest.mark.parametrize("name", ["exp0-half", "riemann", "st-none", "st-pair"])
 def test_a_black_box_shows_it_in_the_first_stage_that_it_gives(name):
     mutant = BY_NAME[name]
-    report = check(mutant.candidate(BLACK_BOX), FEW, dtypes=("float64",))
+    report = check(mutant.candidate(BLACK_BOX), FEW[:3], dtypes=DOUBLE)
     assert report.first == mutant.black_box_stage
     assert report.verdict == ("another convention" if mutant.named else "unexplained")
 
@@ -92,6 +93,31 @@ def test_fingerprint_names_what_a_black_box_follows(convention):
     hidden = ("neighbours_count_self", "min_reciprocal", "negative_may_be_anchor", "tanh_limit")
     wanted = {name: value for name, value in vars(convention).items() if name not in hidden}
     assert {name: value for name, value in seen.items() if name not in hidden} == wanted
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"straight_through": False, "same_lca_mask": False},
+        {"same_class_first": False, "neighbours_count_self": True, "mean_over": "apart"},
+        {"mobius_denominator_eps": 1.5e-5, "tanh_limit": 8.0},
+    ],
+    ids=lambda changed: "-".join(changed),
+)
+def test_choices_that_hide_each_other_are_named_together(changed):
+    some = [*FEW, SUITE["std-01"], SUITE["rank-2"], SUITE["edge-12"]]
+    report = check(lambda case: reference(case, replace(EXACT, **changed)), some, dtypes=DOUBLE)
+    best = report.explanations[0]
+    assert best.explains
+    assert {name: now for name, (_, now) in best.differences.items()} == changed
+
+
+def test_a_floor_of_the_gap_is_no_projection():
+    floor = {"gap": lambda self, x: np.maximum(Plain.gap(self, x), 1e-5)}
+    some = [SUITE[name] for name in ("std-00", "edge-6", "edge-cone")]
+    box = candidate(type("Floor", (Plain,), floor), BLACK_BOX)
+    report = check(box, some, dtypes=DOUBLE)
+    assert (report.verdict, report.first) == ("unexplained", "loss")
 
 
 def test_a_declared_convention_conforms():

@@ -40,6 +40,15 @@ def _reaching(least: float, most: float):
     return edit
 
 
+def _cone(x, proxies):
+    """Place all points near one direction at lengths 5 to 7.5: near each other at the boundary."""
+    for a in (x, proxies):
+        lengths = np.linspace(5, 7.5, len(a))[np.arange(len(a)) * 5 % len(a)]
+        u = 1e-3 * a / np.linalg.norm(a, axis=1).mean()
+        u[:, 0] = 1
+        a[:] = (u * (lengths / np.linalg.norm(u, axis=1))[:, None]).astype(np.float32)
+
+
 def _origin(x, proxies):
     x[0] = proxies[0] = 0
 
@@ -49,7 +58,9 @@ def _repeated(x, proxies):
 
 
 def _near(x, proxies):
-    x[1] = (x[0] * (1 + 2.0**-12)).astype(np.float32)
+    x[1], proxies[1], x[2] = (
+        (a * (1 + 2.0**-12)).astype(np.float32) for a in (x[0], proxies[0], proxies[2])
+    )
 
 
 def _on_proxy(x, proxies):
@@ -296,7 +307,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     ),
     (
         "near",
-        "two points 2^-12 apart: squared norms cancel",
+        "two points, two proxies, a point and a proxy 2^-12 apart: squared norms cancel",
         ("near",),
         partial(unasked, edit=_near),
     ),
@@ -346,5 +357,11 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
             until(_heard, partial(small, **{"b": 6, "p": 4, "dim": 3} | options)),
         )
         for n, options in enumerate(SMALL)
+    ),
+    (
+        "edge-cone",
+        "c = 1, a narrow cone, radii tanh 5 to tanh 7.5: points near each other at the boundary",
+        ("boundary", "ball_margin"),
+        partial(edge, clip_radius=7.5, edit=_cone),
     ),
 ]

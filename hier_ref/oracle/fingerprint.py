@@ -76,8 +76,8 @@ def explain(
     for start in dict.fromkeys((declared, EXACT, RELEASED)):
         if any(each.explains and len(each.differences) < 3 for each in found.values()):
             break
-        end = _tied(fitted(start, asked, dtype), asked, dtype)
-        if end not in found:
+        end = _tied(_simplest(fitted(start, asked, dtype), asked, dtype), asked, dtype)
+        if end not in found and _tellable(end, asked):
             found[end] = judged(end, asked, dtype)
     return sorted(found.values(), key=lambda e: (e.asked - e.explained, len(e.differences), e.cost))
 
@@ -94,6 +94,25 @@ def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
         if tied and judged(named, tied, dtype).explains:
             return named
     return convention
+
+
+def _simplest(convention: Convention, asked: list, dtype: str) -> Convention:
+    """Undo each difference from the nearest preset that no answer needs."""
+    unneeded = differences(convention, nearest_preset(convention)[1])
+    for name, (_, usual) in unneeded.items() if len(unneeded) > 1 else ():
+        other = replace(convention, **{name: usual})
+        if judged(other, asked, dtype).explains:
+            convention = other
+    return convention
+
+
+def _tellable(convention: Convention, asked: list) -> bool:
+    """Whether the suite can tell a convention from what has no name.
+
+    Unless points are shown, a projection that near to the boundary looks like a floor of the gap.
+    """
+    shown = any("z" in answer.stages for _, answer in asked)
+    return shown or not 0 < convention.ball_margin < 1e-6
 
 
 def judged(convention: Convention, asked: list, dtype: str) -> Explanation:

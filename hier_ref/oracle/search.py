@@ -7,7 +7,7 @@ a stage that no change explains ends the search: what is no convention gets no n
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
@@ -15,38 +15,24 @@ import numpy as np
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention
 from hier_ref.oracle.case import Case
 from hier_ref.oracle.run import Answer
-from hier_ref.oracle.stages import NEEDS, Graph, deviation, downstream
+from hier_ref.oracle.stages import CHANGES, NEEDS, Graph, deviation, downstream
 from hier_ref.oracle.suite import Entry
 
 DECADES = tuple(float(f"1e-{n}") for n in range(10, 0, -1))
 
-# Values that are tried, beside those of the presets; then one digit more around the best.
+# Values that are tried, beside those of the presets; then others around the best.
 VALUES: dict[str, tuple] = {
     **dict.fromkeys(("clip_eps", "min_norm", "ball_margin"), DECADES),
     **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), DECADES),
-    "tanh_limit": (15.0, 10.0, 5.0, 20.0),
+    "tanh_limit": tuple(map(float, range(1, 21))),
     "min_reciprocal": (1, 2, 3),
     **WORDS,
 }
-CHOICES = ("noise_tempered", "proxy_may_be_own_ancestor", "same_lca_mask", "mean_over")
-
-
-# The stages that a field changes by itself; what is computed from them follows.
-MINING = ("positives_data", "negatives_data", "positives_proxy", "negatives_proxy")
-ANCESTORS = ("lca_pair_data", "lca_triple_data", "lca_pair_proxy", "lca_triple_proxy")
-GRAD_D = ("grad_d_zl", "grad_d_ll")
-CHANGES: dict[str, tuple[str, ...]] = {
-    "curvature_dtype": ("z", "l", "d_zz", "d_zl", "d_ll"),
-    **dict.fromkeys(("clip_eps", "min_norm", "tanh_limit", "ball_margin"), ("z", "l")),
-    **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), ("d_zz", "d_zl", "d_ll")),
-    **dict.fromkeys(("same_class_first", "neighbours_count_self"), MINING),
-    **dict.fromkeys(("min_reciprocal", "negative_may_be_anchor"), MINING),
-    "noise_tempered": (*ANCESTORS, *GRAD_D),
-    "proxy_may_be_own_ancestor": (*ANCESTORS[2:], GRAD_D[1]),
-    "same_lca_mask": ("hinge_data", "hinge_proxy", *GRAD_D),
-    "mean_over": ("loss_data", "loss_proxy", *GRAD_D),
-    **dict.fromkeys(("straight_through", "max_tie"), GRAD_D),
-    "riemannian_gradient": ("grad_x", "grad_proxies"),
+# Choices hide each other: of those that reach a stage, all combinations are tried.
+CHOICES: dict[str, tuple] = {
+    f.name: VALUES.get(f.name, (False, True))
+    for f in fields(Convention)
+    if f.name in ("min_reciprocal", "mean_over") or isinstance(f.default, bool)
 }
 
 
@@ -66,19 +52,17 @@ class Probe:
 
     def __init__(self, entry: Entry, answer: Answer, dtype: str):
         """Take an entry of the suite and the answer to it."""
-        self.case = entry.case.astype(np.float64)
         self.stages, self.budgets = answer.wide(), entry.budgets[dtype]
-        self.order = [stage for stage in NEEDS if stage in self.stages]
+        self.graph = Graph(entry.case.astype(np.float64), EXACT, self.stages)
 
     def digits(self, stage: str, convention: Convention) -> float:
         """Digits over budget that a convention leaves in one stage; 0 where it is not given."""
         if stage not in self.stages:
             return 0.0
-        earlier = self.order[: self.order.index(stage)]
-        graph = Graph(self.case, convention, {name: self.stages[name] for name in earlier})
+        self.graph = self.graph.under(convention)
         try:
-            want = graph.follows(stage)
-            return digits(miss(self.case, stage, self.stages[stage], want, self.budgets))
+            want = self.graph.follows(stage)
+            return digits(miss(self.graph.case, stage, self.stages[stage], want, self.budgets))
         except (ValueError, IndexError, FloatingPointError):  # no points of the ball, no proxies
             return digits(math.inf)
 
@@ -111,7 +95,9 @@ def fitted(start: Convention, asked: list[tuple[Entry, Answer]], dtype: str) -> 
         first = [name for name in CHANGES if stage in _shows(name, supplied)]
         hidden = _hidden(stage, supplied)
         reaching = [name for name in CHANGES if hidden & set(CHANGES[name])]
-        end, left = _descend(start, supplied[number - 1 : number], first, chosen)
+        by_itself = set().union(*(CHANGES[name] for name in first))
+        stages = [s for s in supplied[:number] if s == stage or s in by_itself]
+        end, left = _descend(start, stages, first, chosen)
         if left and len(reaching) > len(first):
             end, left = _descend(start, supplied[:number], reaching, chosen)
         start = end
@@ -137,56 +123,63 @@ def _shows(field: str, supplied: list[str]) -> list[str]:
 
 
 def _descend(
-    here: Convention, stages: list[str], fields: list[str], chosen: list[Probe]
+    here: Convention, stages: list[str], names: list[str], chosen: list[Probe]
 ) -> tuple[Convention, float]:
     """Change one field at a time, each time the one that explains most of some stages."""
 
-    def left(convention: Convention, some: list[Probe] = chosen) -> float:
-        return sum(probe.digits(stage, convention) for probe in some for stage in stages)
+    def left(each: Convention, some: list[Probe] = chosen, of: list[str] = stages) -> float:
+        return sum(probe.digits(stage, each) for probe in some for stage in of)
 
-    if left(here, chosen[:2]) and len(set(fields) & set(CHOICES)) > 1:
-        # Choices hide each other: all of them together, where the arithmetic does not matter.
-        here = min(_choices(here), key=lambda each: left(each, chosen[:2]))
-        if left(here, chosen[:2]) > 2 * HOPELESS * len(stages):
+    if left(here, chosen[:2]) and set(names) & set(CHOICES):
+        here = min(_choices(here, names), key=lambda each: left(each, chosen[:2]))
+        if left(here, chosen[:2], stages[-1:]) > 2 * HOPELESS:
             return here, math.inf
-    least = left(here)
+    start, least = here, left(here)
     while least:
         chosen = sorted(chosen, key=lambda probe: -left(here, [probe]))
         worst, rest = chosen[:3], chosen[3:]
         best, before = here, left(here, worst)
-        for other in neighbours(here, fields):
+        for other in neighbours(here, names, start):
             cost = left(other, worst)
             if cost < before - 0.01 and (cost := cost + left(other, rest)) < least:
                 best, least = other, cost
         if best is here:
             break
         here = best
+    if least and here.tanh_limit != start.tanh_limit:  # it may have stood for a projection
+        others = [name for name in names if name != "tanh_limit"]
+        return min((here, least), _descend(start, stages, others, chosen), key=lambda end: end[1])
     return here, least
 
 
 HOPELESS = 12.5  # digits: where arithmetic does not matter, a convention is not off by so much
 
 
-def _choices(here: Convention) -> Iterator[Convention]:
-    """Yield all combinations of the choices that change the loss at first order."""
+def _choices(here: Convention, names: list[str]) -> Iterator[Convention]:
+    """Yield all combinations of the choices among some fields, what is there first."""
     yield here
-    for values in product((False, True), (True, False), (True, False), WORDS["mean_over"]):
-        yield replace(here, **dict(zip(CHOICES, values, strict=True)))
+    among = {name: values for name, values in CHOICES.items() if name in names}
+    for values in product(*among.values()):
+        yield replace(here, **dict(zip(among, values, strict=True)))
 
 
-def neighbours(here: Convention, fields: list[str]) -> Iterator[Convention]:
-    """Yield the conventions that differ in one of the fields."""
-    for name in fields:
+def neighbours(here: Convention, names: list[str], start: Convention) -> Iterator[Convention]:
+    """Yield the conventions that differ in one of the fields; finely where the start was left."""
+    for name in names:
         value = getattr(here, name)
         options = VALUES.get(name, (not value,) if isinstance(value, bool) else ())
         presets = (getattr(EXACT, name), getattr(RELEASED, name))
-        for other in dict.fromkeys((*presets, *options, *_around(value))):
+        for other in dict.fromkeys(
+            (*presets, *options, *_around(value, value != getattr(start, name)))
+        ):
             if other != value:
                 yield replace(here, **{name: other})
 
 
-def _around(value: object) -> tuple[float, ...]:
-    """Values of one digit next to a power of ten."""
+def _around(value: object, finely: bool) -> tuple[float, ...]:
+    """Values of one digit next to a power of ten, and finely those of two digits next to any."""
     if not isinstance(value, float) or not 0 < value < 1:
         return ()
-    return tuple(float(f"{value * k:.1g}") for n in range(2, 10) for k in (n, n / 10))
+    ones = [f"{value * k:.1g}" for n in range(2, 10) for k in (n, n / 10)]
+    twos = [f"{value * n / 20:.2g}" for n in range(10, 40)] if finely else []
+    return tuple(map(float, ones + twos))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.convention import Convention
+from hier_ref.convention import Convention, differences
 from hier_ref.hier import ball_points, ball_points_vjp
 from hier_ref.levels import Rule, level_stages
 from hier_ref.oracle.case import Case, mining, pooled
@@ -41,6 +41,25 @@ INTEGER = {name for name in NEEDS if name.startswith(("lca_", "positives_", "neg
 REQUIRED = ("loss", "grad_x", "grad_proxies")  # without these a verdict is inconclusive
 
 
+# The stages that a field changes by itself; what is computed from them follows.
+MINING = ("positives_data", "negatives_data", "positives_proxy", "negatives_proxy")
+ANCESTORS = ("lca_pair_data", "lca_triple_data", "lca_pair_proxy", "lca_triple_proxy")
+GRAD_D = ("grad_d_zl", "grad_d_ll")
+CHANGES: dict[str, tuple[str, ...]] = {
+    "curvature_dtype": ("z", "l", "d_zz", "d_zl", "d_ll"),
+    **dict.fromkeys(("clip_eps", "min_norm", "tanh_limit", "ball_margin"), ("z", "l")),
+    **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), ("d_zz", "d_zl", "d_ll")),
+    **dict.fromkeys(("same_class_first", "neighbours_count_self"), MINING),
+    **dict.fromkeys(("min_reciprocal", "negative_may_be_anchor"), MINING),
+    "noise_tempered": (*ANCESTORS, *GRAD_D),
+    "proxy_may_be_own_ancestor": (*ANCESTORS[2:], GRAD_D[1]),
+    "same_lca_mask": ("hinge_data", "hinge_proxy", *GRAD_D),
+    "mean_over": ("loss_data", "loss_proxy", *GRAD_D),
+    **dict.fromkeys(("straight_through", "max_tie"), GRAD_D),
+    "riemannian_gradient": ("grad_x", "grad_proxies"),
+}
+
+
 def downstream(stages: Iterable[str]) -> list[str]:
     """Return the given stages and all that are computed from them, in order."""
     reached = set(stages)
@@ -58,6 +77,18 @@ class Graph:
         self.case, self.convention, self.given = case, convention, given
         self.rule = Rule(case.tau, case.margin, convention)
         self.known: dict[str, NDArray] = {}
+
+    def under(self, convention: Convention) -> "Graph":
+        """Return the graph in another convention; what that leaves alone is kept."""
+        changed = differences(self.convention, convention)
+        if not changed:
+            return self
+        other = type(self)(self.case, convention, self.given)
+        anew = downstream(stage for name in changed for stage in CHANGES[name])
+        other.known = {
+            name: v for name, v in self.known.items() if name in NEEDS and name not in anew
+        }
+        return other
 
     def value(self, stage: str) -> NDArray:
         """Return the given value of a stage, or else what follows."""

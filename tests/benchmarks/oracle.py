@@ -1,23 +1,34 @@
-"""How strong the oracle is: `python tests/benchmarks/oracle.py [full] [black] [name...]`.
+"""How strong the oracle is: `python tests/benchmarks/oracle.py [--jobs N] [MUTANT...]`.
 
-Every mutant is checked, as a candidate that gives all stages and as a black box that gives loss
-and gradients. Prints kill, aim, names and survivors.
+Every published mutant is checked in float64, as a candidate that gives all stages and as a black
+box that gives loss and gradients. Prints a line for each that is not judged as it should be. Once
+all are measured, docs/oracle.jsonl holds a line for each; oracle_tables.py makes the tables of it.
 """
 
+import argparse
+import json
 import sys
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
+from candidates.later import LATER  # noqa: E402
 from candidates.mutants import MUTANTS  # noqa: E402
 from candidates.plain import BLACK_BOX  # noqa: E402
 
-from hier_ref.oracle import check, fingerprint  # noqa: E402,F401
+import hier_ref.oracle  # noqa: E402
+from hier_ref.runs import write_bytes  # noqa: E402
 
-MODULES = [sys.modules[f"hier_ref.oracle.{name}"] for name in ("check", "fingerprint")]
-ANSWERS = MODULES[0].answers
+BY_NAME = {mutant.name: mutant for mutant in (*MUTANTS, *LATER)}
+FORMS = {"stages": None, "black box": BLACK_BOX}
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "oracle.jsonl"
+CHECK, FINGERPRINT, SEARCH = (
+    sys.modules[f"hier_ref.oracle.{name}"] for name in ("check", "fingerprint", "search")
+)
+ANSWERS = CHECK.answers
 KNOWN: dict = {}
 
 
@@ -27,9 +38,6 @@ def remembered(case, convention):
     if key not in KNOWN:
         KNOWN[key] = ANSWERS(case, convention)
     return KNOWN[key]
-
-
-SEARCH = sys.modules["hier_ref.oracle.search"]
 
 
 class Remembering(SEARCH.Graph):
@@ -57,59 +65,91 @@ def once(candidate):
     return ask
 
 
-def judged(mutant, stages):
-    """Check one mutant: (caught, stage, differences of the name given or None, report)."""
-    dtypes = ("float64",)
-    report = check(once(mutant.candidate(stages)), name=mutant.name, dtypes=dtypes)
+def prepare():
+    """Let the oracle remember what is the same for all mutants: only time changes."""
+    warnings.simplefilter("ignore")
+    CHECK.answers = FINGERPRINT.answers = remembered
+    SEARCH.Graph = Remembering
+
+
+def judged(name, form):
+    """Check one mutant; a line of results."""
+    mutant = BY_NAME[name]
+    candidate = once(mutant.candidate(FORMS[form]))
+    report = hier_ref.oracle.check(candidate, name=name, dtypes=("float64",))
     best = report.explanations[0] if report.explanations else None
-    name = best.differences if best and best.explains else None
-    return report.verdict != "conforms", report.first, name, report
+    named = {field: new for field, (_, new) in best.differences.items()} if best else None
+    return {
+        "mutant": name,
+        "form": form,
+        "verdict": report.verdict,
+        "first": report.first,
+        "named": named if best and best.explains else None,
+    }
 
 
-def right_name(mutant, name):
-    """Whether the name given is that of the mutant: its field alone, at its value."""
+def true_stage(row):
+    """The first wrong stage that a form of a mutant gives; None where it gives none."""
+    mutant = BY_NAME[row["mutant"]]
+    return mutant.stage if row["form"] == "stages" else mutant.black_box_stage
+
+
+def caught(row):
+    """Whether a mutant was caught."""
+    return row["verdict"] != "conforms"
+
+
+def aimed(row):
+    """Whether a mutant was caught in the right stage."""
+    return caught(row) and row["first"] == true_stage(row)
+
+
+def well_named(row):
+    """Whether the right convention was named, or none for what is none."""
+    mutant, named = BY_NAME[row["mutant"]], row["named"]
+    if mutant.named is None:
+        return named is None
     field, value = mutant.named
-    if name is None or set(name) != {field}:
+    if named is None or set(named) != {field}:
         return False
-    given = name[field][1]
-    return given == value or (isinstance(value, float) and abs(given / value - 1) < 0.2)
-
-
-def measure(form, names):
-    """Print a line for every mutant that is not judged as it should, then the figures."""
-    stages = BLACK_BOX if form == "black" else None
-    chosen = [m for m in MUTANTS if not names or m.name in names]
-    if form == "black":
-        chosen = [m for m in chosen if m.black_box_stage]
-    caught = aimed = named = top = wrong_names = 0
-    start = time.process_time()
-    for mutant in chosen:
-        kill, first, name, report = judged(mutant, stages)
-        true = mutant.black_box_stage if form == "black" else mutant.stage
-        good_name = right_name(mutant, name) if mutant.named else name is None
-        caught += kill
-        aimed += kill and first == true
-        named += bool(mutant.named)
-        top += bool(mutant.named) and good_name
-        wrong_names += mutant.named is None and name is not None
-        if names or not (kill and first == true and good_name):
-            print(
-                f"  {mutant.name:20} {report.verdict:18} first {first or '-':14} true {true:14} "
-                f"name {name} {report.troubles[:1]}",
-                flush=True,
-            )
-    took = time.process_time() - start
-    print(
-        f"{form}: {len(chosen)} mutants, caught {caught}, stage right {aimed}, "
-        f"conventions {named}, named right {top}, wrong names {wrong_names}, {took:.0f} s"
+    return named[field] == value or (
+        isinstance(value, float) and abs(named[field] / value - 1) < 0.2
     )
 
 
+def measure(names, jobs):
+    """Yield a line for each mutant and form, with the time left on the way."""
+    asked = [
+        (name, form)
+        for form in FORMS
+        for name in names
+        if true_stage({"mutant": name, "form": form})
+    ]
+    start = time.time()
+    with ProcessPoolExecutor(jobs, initializer=prepare) as pool:
+        for number, row in enumerate(pool.map(judged, *zip(*asked, strict=True)), 1):
+            left = (time.time() - start) / number * (len(asked) - number)
+            if not (aimed(row) and well_named(row)):
+                print(f"{number}/{len(asked)}, {left:.0f} s left:", *row.values(), flush=True)
+            yield row
+
+
+def main():
+    """Measure all mutants, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="MUTANT")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    args = parser.parse_args()
+    if unknown := sorted(set(args.names) - set(BY_NAME)):
+        parser.error(f"no such mutant: {' '.join(unknown)}")
+    rows = list(measure(args.names or BY_NAME, args.jobs))
+    for form in FORMS:
+        some = [row for row in rows if row["form"] == form]
+        right = (sum(map(judge, some)) for judge in (caught, aimed, well_named))
+        print(f"{form}: {len(some)} mutants; caught, located, named or left: ", *right)
+    if not args.names:
+        write_bytes(RESULTS, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    for module in MODULES:
-        module.answers = remembered
-    SEARCH.Graph = Remembering
-    forms = [a for a in sys.argv[1:] if a in ("full", "black")] or ["full", "black"]
-    for form in forms:
-        measure(form, [a for a in sys.argv[1:] if a not in ("full", "black")])
+    main()

@@ -1,10 +1,11 @@
 """How often the oracle blames a right candidate: `python tests/benchmarks/peace.py [VARIANTS]`.
 
-Variants of `tests/candidates/benign.py`: every form under every rearrangement, with one seed after
-another, each in both dtypes, on four cases of the core suite and two fresh ones in turn. The first
-variants of each form see the whole suite.
+Writes docs/peace.json. Variants of `tests/candidates/benign.py`: every form under every
+rearrangement, with one seed after another, each in both dtypes, on four cases of the core suite and
+two fresh ones in turn. The first variants of each form see the whole suite.
 """
 
+import json
 import sys
 import time
 import warnings
@@ -20,6 +21,9 @@ from hier_ref.oracle import check, load_suite  # noqa: E402
 from hier_ref.oracle.cases import drawn  # noqa: E402
 from hier_ref.oracle.generate import budgets  # noqa: E402
 from hier_ref.oracle.suite import Entry  # noqa: E402
+from hier_ref.runs import write_bytes  # noqa: E402
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "peace.json"
 
 FRESH = [{}, {"c": 1.0, "clip_radius": 1.5}, {"tau": 0.05}, {"dim": 17}, {"size": 4.0}, {"p": 11}]
 
@@ -39,25 +43,28 @@ def variants():
 
 
 def main(wanted):
-    """Check the wanted number of variants; print every alarm, then the count."""
-    core, new = load_suite(), list(fresh(24))
-    alarms, whole, worst, start = 0, 0, 0.0, time.process_time()
+    """Check the wanted number of variants; print every alarm, keep the count of each form."""
+    core, new, start = load_suite(), list(fresh(24)), time.time()
+    table = {form: {"variants": 0, "whole": 0, "alarms": 0, "largest": 0.0} for form in FORMS}
     for number, (form, rearranged, seed) in enumerate(islice(variants(), wanted)):
         everything = seed == 0 and (rearranged == "as-is" or form == "plain")
-        whole += everything
         some = [core[(4 * number + n) % len(core)] for n in range(4)]
         suite = core if everything else [*some, *(new[(2 * number + n) % 24] for n in (0, 1))]
-        report = check(variant(form, rearranged, seed), suite)
-        worst = max(worst, *(f.times for f in report.findings))
+        report, counts = check(variant(form, rearranged, seed), suite), table[form]
+        counts["variants"] += 1
+        counts["whole"] += everything
+        counts["largest"] = max(counts["largest"], *(round(f.times, 3) for f in report.findings))
         if report.verdict != "conforms":
-            alarms += 1
-            failed = sorted(report.failed(), key=lambda f: -f.times)[:3]
+            counts["alarms"] += 1
             print(form, rearranged, seed, report.verdict, report.troubles[:1], flush=True)
-            for finding in failed:
+            for finding in sorted(report.failed(), key=lambda f: -f.times)[:3]:
                 print("   ", finding.case, finding.dtype, finding.stage, f"{finding.times:.2g}")
-    took = time.process_time() - start
-    print(f"{wanted} variants ({whole} on the whole suite), {alarms} false alarms, ", end="")
-    print(f"largest error {worst:.2f} budgets, {took:.0f} s")
+        if number % 50 == 49:
+            left = (time.time() - start) / (number + 1) * (wanted - number - 1)
+            print(f"{number + 1}/{wanted}, {left:.0f} s left", file=sys.stderr, flush=True)
+    write_bytes(RESULTS, (json.dumps(table, indent=1) + "\n").encode())
+    for name in ("variants", "whole", "alarms"):
+        print(name, sum(counts[name] for counts in table.values()))
 
 
 if __name__ == "__main__":

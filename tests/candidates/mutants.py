@@ -23,6 +23,7 @@ class Mutant(NamedTuple):
     named: tuple | None
     hooks: dict
     seen: str | None = None  # where a black box shows it, if not where the stages say
+    hidden: str = ""  # why a black box does not show it
 
     def candidate(self, stages=None):
         return candidate(type("Wrong", (Plain,), dict(self.hooks)), stages)
@@ -41,8 +42,8 @@ class Mutant(NamedTuple):
 MUTANTS: list[Mutant] = []
 
 
-def wrong(name, change, stage, named=None, seen=None, **hooks):
-    MUTANTS.append(Mutant(name, change, stage, named, hooks, seen))
+def wrong(name, change, stage, named=None, seen=None, hidden="", **hooks):
+    MUTANTS.append(Mutant(name, change, stage, named, hooks, seen, hidden))
 
 
 def on(side, right, other):
@@ -161,7 +162,12 @@ for eps in (1e-6, 1e-5, 1e-3):
     )
 for most in (15.0, 10.0, 5.0):
     wrong(
-        f"tanh-{most:g}", "argument of tanh cut", "z", ("tanh_limit", most), exp0=exp0(limit=most)
+        f"tanh-{most:g}",
+        "argument of tanh cut",
+        "z",
+        ("tanh_limit", most),
+        hidden="beyond tanh 15 a right distance may have no digits left" if most == 15 else "",
+        exp0=exp0(limit=most),
     )
 for margin in (1e-5, 1e-3, 4e-3, 1e-2):
     wrong(
@@ -238,7 +244,13 @@ wrong("d-log2", "logarithm to base 2", "d_zz", distance=scaled(lambda s, d: d / 
 wrong("d-sign", "minus the distance", "d_zz", distance=scaled(lambda s, d: -d))
 wrong("d-squared", "squared distance", "d_zz", distance=scaled(lambda s, d: d * d))
 wrong("d-cut", "distances cut at 10", "d_zz", distance=scaled(lambda s, d: np.minimum(d, 10.0)))
-wrong("d-plus-eps", "1e-5 added to distances", "d_zz", distance=scaled(lambda s, d: d + 1e-5))
+wrong(
+    "d-plus-eps",
+    "1e-5 added to distances",
+    "d_zz",
+    hidden="the loss is made of differences of distances, in which a constant cancels",
+    distance=scaled(lambda s, d: d + 1e-5),
+)
 wrong(
     "d-euclid",
     "Euclidean distance of the points",
