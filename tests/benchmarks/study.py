@@ -4,7 +4,8 @@
 
 Each finished run is one line of docs/study.jsonl; what is there already is not run again, so that
 an interrupted study goes on, and more trials or seeds add to it. Tuning sees a third of the
-training classes as validation classes, never the test half. Tables: study_tables.py.
+training classes as validation classes, never the test half. What is run: study_plan.py and
+study_regimes.py. Tables: study_tables.py.
 """
 
 import argparse
@@ -16,10 +17,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from study_plan import best, stages
+from study_plan import best, is_final_of_a_regime, stages
+from study_regimes import prepare
 
 from hier_ref.config import Config
-from hier_ref.evaluate import score
+from hier_ref.evaluate import raw, score
 from hier_ref.features import Features, default_features, read_features
 from hier_ref.head import head_forward
 from hier_ref.sampler import class_batches
@@ -40,38 +42,28 @@ def features() -> Features:
     return read_features(default_features())
 
 
-def validation_words(labels: np.ndarray) -> np.ndarray:
-    """Return a split of training images (N,): every third class, in their order, is "test"."""
-    _, index = np.unique(labels, return_inverse=True)
-    return np.where(index % 3 == 2, "test", "train")
-
-
 @cache
 def prepared(data: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Features]:
-    """Return training features, labels and levels, and the features to score."""
-    scored, training = features(), features().part("train")
-    labels, rows = training.labels, np.full(len(training), True)
-    if data == "validation":
-        words = validation_words(labels)
-        scored, rows = replace(training, split=words), words == "train"
-    inputs = training.features[rows].astype(np.float32)
-    return inputs, labels[rows], training.levels[rows], scored
+    """Return what `prepare` makes of the embedded features."""
+    return prepare(features(), data)
 
 
 def run(task: dict) -> dict:
     """Train and score one run."""
     start = time.process_time()
     config = Config(**task["config"], seed=task["seed"])
-    inputs, labels, levels, scored = prepared(task["data"])
+    inputs, labels, known, scored = prepared(task["data"])
     trainer = Trainer(inputs, labels, config)
-    for _ in range(config.epochs):
-        losses = mean_losses(trainer.run_epoch())
-    head = group(trainer.params, "head.")
 
     def tangent(f):
+        head = group(trainer.params, "head.")
         return head_forward(f.astype(np.float32), head, config.layers)
 
-    asks = config.hier_weight and task["stage"] == "claims"
+    if task["stage"] == "raw":
+        return task | {"cosine": scores(scored, 0.0, raw if task["name"] == "raw" else tangent)}
+    for _ in range(config.epochs):
+        losses = mean_losses(trainer.run_epoch())
+    asks = config.hier_weight and (task["stage"] == "claims" or is_final_of_a_regime(task))
     length = np.linalg.norm(tangent(scored.part("test").features), axis=1)
     return task | {
         "ball": scores(scored, config.c, lambda f: embed(f, trainer.params, config)),
@@ -80,7 +72,7 @@ def run(task: dict) -> dict:
         "length": round(float(length.mean()), 3),
         "losses": {name: round(loss, 4) for name, loss in losses.items()},
         **({"push": push(trainer)} if config.hier_weight else {}),
-        **({"together": together(trainer, levels)} if asks else {}),
+        **({"together": together(trainer, known)} if asks else {}),
         "seconds": round(time.process_time() - start, 1),
     }
 
@@ -113,18 +105,17 @@ def push(trainer: Trainer) -> float:
     return round(float(np.median(ratios)), 4)
 
 
-def together(trainer: Trainer, levels: np.ndarray) -> list[list[float]]:
+def together(trainer: Trainer, known: np.ndarray) -> list[list[float]]:
     """Return how many pairs (i, j) of HIER's triplets, then of (i, k), share class and levels.
 
-    levels (N, L) of the training images; shares of 1.
+    known (N, 1 + L) of the training images: class and levels; shares of 1.
     """
     rng, config, head = np.random.default_rng(0), trainer.config, group(trainer.params, "head.")
     shared = []
     for rows in batches(trainer):
         x = head_forward(trainer.features[rows], head, config.layers)
         draws = mine(rng, x, trainer.params["proxies"], trainer.labels[rows], config)
-        known = np.column_stack([trainer.labels[rows], levels[rows]])
-        i, j, k = known[draws.triplets_data.T]
+        i, j, k = known[rows][draws.triplets_data.T]
         shared.append([np.mean(i == other, axis=0) for other in (j, k)])
     return np.round(np.mean(shared, axis=0), 4).tolist()
 
@@ -142,7 +133,7 @@ def complete(tasks: list[dict], pool: ProcessPoolExecutor, path: Path) -> None:
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         left = (time.time() - start) / number * (len(missing) - number)
-        name = f"{row['stage']} {row['config']['loss']} {row['name']} seed {row['seed']}"
+        name = f"{row['stage']} {row['config'].get('loss')} {row['name']} seed {row['seed']}"
         print(
             f"{number}/{len(missing)}  {name}  R@1 {best(row):.2f}  {left:.0f} s left", flush=True
         )

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 from scipy.stats import t as student
-from study_plan import TUNED, best, loss_and_head, selected
+from study_plan import TUNED, Case, best, case_of, selected
 
-ARMS = {"alone": "alone", "hier": "+ HIER", "twin": "twin: the line above at weight 0"}
+ARMS = {"alone": "alone", "hier": "+ HIER", "twin": "twin"}
+SHOWN = ("R@1", "R@8", "MAP@R", "subgroup", "group")  # of these, where there is less room
 MEASURES = ("R@1", "R@2", "R@4", "R@8", "MAP@R", "subgroup", "group")
 
 
@@ -50,38 +51,43 @@ def stage(rows: list[dict], *names: str) -> list[dict]:
 # ---- Tuned
 
 
-def tuned(rows: list[dict]) -> dict[tuple[str, str], dict]:
-    """Return, for each loss and head with final runs, its selected trials and final rows by seed.
+def tuned(rows: list[dict], cases: Iterable[Case] = TUNED) -> dict[Case, dict]:
+    """Return, for each case with final runs, its selected trials and final measures by arm.
 
     A final row belongs to an arm if its setting is the selected one.
     """
     found = {}
     trials = 1 + max((row["trial"] for row in stage(rows, "tune")), default=0)
-    for of in TUNED:
-        runs = [row for row in stage(rows, "final") if loss_and_head(row["config"]) == of]
+    for case in cases:
+        runs = [row for row in stage(rows, "final") if case_of(row) == case]
         if not runs:
             continue
-        chosen = {arm: selected(rows, *of, arm, trials) for arm in ("alone", "hier")}
-        configs = {arm: trial["config"] for arm, trial in chosen.items()}
-        configs["twin"] = configs["hier"] | {"hier_weight": 0.0}
-        seeds = {
-            arm: {
-                run["seed"]: measures(run, retrieval(chosen["hier" if arm == "twin" else arm]))
-                for run in runs
-                if run["name"] == arm and run["config"] == configs[arm]
-            }
-            for arm in ARMS
-        }
-        common = sorted(set.intersection(*(set(by_seed) for by_seed in seeds.values())))
-        if len(common) > 1:
-            values = {arm: np.array([by[seed] for seed in common]) for arm, by in seeds.items()}
-            found[of] = {"chosen": chosen, "values": values, "trials": trials}
+        chosen = {arm: selected(rows, case, arm, trials) for arm in ("alone", "hier")}
+        values = final_values(runs, chosen)
+        if len(values["alone"]) > 1:
+            found[case] = {"chosen": chosen, "values": values}
     return found
 
 
-def title(of: tuple[str, str]) -> str:
+def final_values(runs: list[dict], chosen: dict[str, dict]) -> dict[str, np.ndarray]:
+    """Return the measures (S, M) of each arm by the seeds that all arms have."""
+    configs = {arm: trial["config"] for arm, trial in chosen.items()}
+    configs["twin"] = configs["hier"] | {"hier_weight": 0.0}
+    seeds = {
+        arm: {
+            run["seed"]: measures(run, retrieval(chosen["hier" if arm == "twin" else arm]))
+            for run in runs
+            if run["name"] == arm and run["config"] == configs[arm]
+        }
+        for arm in ARMS
+    }
+    common = sorted(set.intersection(*(set(by_seed) for by_seed in seeds.values())))
+    return {arm: np.array([by[seed] for seed in common]) for arm, by in seeds.items()}
+
+
+def title(case: Case) -> str:
     """Return how a loss and a head are shown."""
-    return f"`{of[0]}`" + (f", {of[1]}" if of[1] != "linear" else "")
+    return f"`{case.loss}`" + (f", {case.head}" if case.head != "linear" else "")
 
 
 def table_settings(rows: list[dict]) -> str:
@@ -103,41 +109,48 @@ def table_finals(rows: list[dict]) -> str:
     lines = [
         [title(of), ARMS[arm], *(f"{value:.2f}" for value in each["values"][arm].mean(axis=0))]
         for of, each in tuned(rows).items()
-        for arm in ARMS
+        for arm in ("alone", "hier")
     ]
     return markdown(("loss", "", *MEASURES), lines)
+
+
+def compared(a: np.ndarray, b: np.ndarray, shown: Iterable[str] = SHOWN) -> list[str]:
+    """Show the paired differences a - b of measures (S, M), some of them."""
+    columns = [MEASURES.index(name) for name in shown]
+    return [difference(a[:, column], b[:, column]) for column in columns]
 
 
 def table_differences(rows: list[dict]) -> str:
     """Return the paired differences of the final runs."""
     lines = []
-    for of, each in tuned(rows).items():
-        values = each["values"]
-        for other, against in (("alone", "tuned alone"), ("twin", "its twin")):
-            columns = zip(values["hier"].T, values[other].T, strict=True)
-            shown = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
-            kept = [shown[name] for name in ("R@1", "R@8", "MAP@R", "subgroup", "group")]
-            lines.append([title(of), against, *kept])
-    return markdown(("loss", "+ HIER less", "R@1", "R@8", "MAP@R", "subgroup", "group"), lines)
+    for case, found in tuned(rows).items():
+        alone, hier, twin = (found["values"][arm] for arm in ARMS)
+        lines.append([title(case), *compared(hier, alone), *compared(hier, twin, ("R@1",))])
+    first, *others = SHOWN
+    return markdown(("loss", f"less alone: {first}", *others, "less its twin: R@1"), lines)
 
 
 def pairs(rows: list[dict]) -> list[tuple[dict, dict]]:
     """Return the two arms of each trial of tuning."""
     found: dict[tuple, dict] = {}
     for row in stage(rows, "tune"):
-        found.setdefault((loss_and_head(row["config"]), row["trial"]), {})[row["name"]] = row
+        found.setdefault((case_of(row), row["trial"]), {})[row["name"]] = row
     return [(each["alone"], each["hier"]) for each in found.values() if len(each) == 2]
 
 
 def table_trials(rows: list[dict]) -> str:
-    """Return the differences of all trials, by how hard HIER pushes and by where lengths are."""
+    """Return the differences of all trials, by how hard HIER pushes and by where lengths are.
+
+    Of the plain study alone.
+    """
     lines = []
+    plain = [pair for pair in pairs(rows) if not case_of(pair[0]).regime]
     bins = {"below 0.3": (0, 0.3), "0.3 to 1": (0.3, 1), "above 1": (1, np.inf)}
     for where, fixed in (("at the clip radius", True), ("free", False)):
         for name, (low, high) in bins.items():
             kept = [
                 (a, b)
-                for a, b in pairs(rows)
+                for a, b in plain
                 if low <= b["push"] < high and (a["at_radius"] > 0.5) == fixed
             ]
             if len(kept) > 1:

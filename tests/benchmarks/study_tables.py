@@ -14,16 +14,22 @@ from study_compare import (
     difference,
     markdown,
     measures,
-    retrieval,
     stage,
     table_differences,
     table_finals,
     table_settings,
     table_trials,
-    title,
-    tuned,
 )
-from study_plan import CLAIMS, best, loss_and_head, selected
+from study_plan import CLAIMS
+from study_regime_tables import (
+    table_again,
+    table_raw,
+    table_regime_trials,
+    table_regimes,
+    table_second,
+    table_strong,
+    table_third,
+)
 
 from hier_ref.losses import LOSSES
 
@@ -77,27 +83,6 @@ def table_defaults(rows: list[dict]) -> str:
     )
 
 
-def table_second(rows: list[dict]) -> str:
-    """Return the best of the second round for HIER, and what it changes to the first without."""
-    lines = []
-    for of, first in tuned(rows).items():
-        runs = [r for r in stage(rows, "second") if loss_and_head(r["config"]) == of]
-        finals = {r["seed"]: r for r in runs if r["name"] == "final"}
-        if len(finals) != len(first["values"]["alone"]):
-            continue
-        trials = 1 + max(row.get("trial", 0) for row in runs)
-        trial = selected(rows, *of, "hier", trials, "second")
-        mine = np.array([measures(finals[seed], retrieval(trial)) for seed in sorted(finals)])
-        columns = zip(mine.T, first["values"]["alone"].T, strict=True)
-        found = dict(zip(MEASURES, (difference(*pair) for pair in columns), strict=True))
-        choices = ("hier_weight", "lr_proxies", "proxies", "neighbours")
-        choices = [f"{trial['config'][choice]:g}" for choice in choices]
-        kept = [found[each] for each in ("R@1", "R@8", "MAP@R", "group")]
-        lines.append([title(of), *choices, f"{trial['push']:.2f}", f"{best(trial):.2f}", *kept])
-    heads = ("loss", "weight", "lr_proxies", "proxies", "neighbours", "push", "validation R@1")
-    return markdown((*heads, "R@1", "R@8", "MAP@R", "group"), lines)
-
-
 def table_together(rows: list[dict]) -> str:
     """Return how many pairs of HIER's triplets share class and levels."""
     lines = []
@@ -120,6 +105,12 @@ TABLES = {
     "claims": table_claims,
     "together": table_together,
     "second": table_second,
+    "third": table_third,
+    "again": table_again,
+    "raw": table_raw,
+    "regimes": table_regimes,
+    "regime_trials": table_regime_trials,
+    "strong": table_strong,
     "defaults": table_defaults,
 }
 
