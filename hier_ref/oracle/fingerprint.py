@@ -99,7 +99,7 @@ def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
 def _simplest(convention: Convention, asked: list, dtype: str) -> Convention:
     """Undo each difference from the nearest preset that no answer needs."""
     unneeded = differences(convention, nearest_preset(convention)[1])
-    for name, (_, usual) in unneeded.items() if len(unneeded) > 1 else ():
+    for name, (_, usual) in unneeded.items():
         other = replace(convention, **{name: usual})
         if judged(other, asked, dtype).explains:
             convention = other

@@ -204,7 +204,11 @@ REARRANGED = {
 
 def variant(form, rearranged, seed=0):
     """A right candidate: a form under a rearrangement."""
-    right = candidate(type("Right", (Plain,), dict(FORMS[form])))
+    return under(candidate(type("Right", (Plain,), dict(FORMS[form]))), rearranged, seed)
+
+
+def under(right, rearranged, seed=0):
+    """A right candidate that is asked a rearranged case and brings its answer back."""
 
     def benign(case):
         moved, back = REARRANGED[rearranged](case, onp.random.default_rng(seed))

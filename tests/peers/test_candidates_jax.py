@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from candidates import jax_hier
+from candidates.benign import REARRANGED, under
 from candidates.jax_hier import EXACT, RELEASED, candidate
 
 from hier_ref import convention
@@ -21,6 +22,14 @@ def test_conforms_in_both_dtypes_and_is_fingerprinted(name):
     best = fingerprint(port)[0]
     assert best.explains
     assert best.convention == declared
+
+
+@pytest.mark.parametrize("rearranged", REARRANGED)
+@pytest.mark.parametrize("name", PORTS)
+def test_conforms_in_any_order_and_in_other_axes(name, rearranged):
+    port = under(candidate(PORTS[name]), rearranged)
+    report = check(port, load_suite()[1::3], convention=getattr(convention, name))
+    assert (report.verdict, report.failed()) == ("conforms", [])
 
 
 def test_one_compilation_serves_every_batch_of_a_dtype():

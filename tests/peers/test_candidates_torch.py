@@ -6,6 +6,7 @@ On a machine with a GPU each test runs there too.
 import pytest
 import torch
 from candidates import torch_hier
+from candidates.benign import REARRANGED, under
 from candidates.torch_hier import EXACT, RELEASED, candidate
 
 from hier_ref import convention
@@ -25,6 +26,14 @@ def test_conforms_in_both_dtypes_with_every_stage(name, device):
     assert (report.verdict, report.code, report.notes) == ("conforms", 0, [])
     assert {finding.dtype for finding in report.findings} == {"float32", "float64"}
     assert not any("stages" in line for line in report.not_exercised)
+
+
+@pytest.mark.parametrize("rearranged", REARRANGED)
+@pytest.mark.parametrize("name", PORTS)
+def test_conforms_in_any_order_and_in_other_axes(name, rearranged):
+    port = under(torch_adapter(candidate(PORTS[name])), rearranged)
+    report = check(port, load_suite()[::3], convention=getattr(convention, name))
+    assert (report.verdict, report.failed()) == ("conforms", [])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
