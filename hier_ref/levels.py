@@ -184,14 +184,17 @@ def level_loss(d: NDArray, draws: Draws, level: str, rule: Rule = RULE) -> float
     return sum(np.sum(block.hinge) for block in blocks) / _divisor(*chosen, rule)
 
 
-def level_stages(d: NDArray, draws: Draws, level: str, rule: Rule = RULE) -> dict:
-    """Every intermediate of one level and its gradient `grad_d` (N, P). (H4')."""
+def level_stages(
+    d: NDArray, draws: Draws, level: str, rule: Rule = RULE, gradient: bool = True
+) -> dict:
+    """Every intermediate of one level and its gradient `grad_d` (N, P), 0 unless asked. (H4')."""
     grad_d = onp.zeros_like(d)
     none = onp.zeros(0, int), onp.zeros(0, int), onp.zeros(0, d.dtype)
     rows = [none]
     for triplets, block in _blocks(d, draws, level, rule):
-        grad_d += block_hinges_vjp(1.0, d, triplets, rule, block)
         rows.append(block[:3])
+        if gradient:
+            grad_d += block_hinges_vjp(1.0, d, triplets, rule, block)
     lca_pair, lca_triple, hinge = (onp.concatenate(parts) for parts in zip(*rows, strict=True))
     mean = d.dtype.type(1 / _divisor(lca_pair, lca_triple, rule))
     return {

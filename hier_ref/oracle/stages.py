@@ -121,7 +121,8 @@ class Graph:
             divisor = np.sum(needs[1] != needs[2]) if apart else len(needs[0])
             return np.sum(needs[0]) / max(1, divisor)
         if stage.startswith("grad_d"):
-            return self._level(needs[0], "data" if stage == "grad_d_zl" else "proxy")["grad_d"]
+            level = "data" if stage == "grad_d_zl" else "proxy"
+            return self._level(needs[0], level, gradient=True)["grad_d"]
         if stage == "grad_z":
             return ball.pairwise_distance_vjp(*needs, c)[0]
         if stage == "grad_l":
@@ -131,10 +132,10 @@ class Graph:
         tangent = case.x if stage == "grad_x" else case.proxies
         return ball_points_vjp(needs[0], tangent, c, case.clip_radius, convention)
 
-    def _level(self, d: NDArray, level: str) -> dict[str, NDArray]:
-        key = f"level {level}"
+    def _level(self, d: NDArray, level: str, gradient: bool = False) -> dict[str, NDArray]:
+        key = f"level {level} {gradient}"
         if key not in self.known:
-            self.known[key] = level_stages(d, self.case.draws, level, self.rule)
+            self.known[key] = level_stages(d, self.case.draws, level, self.rule, gradient)
         return self.known[key]
 
 
