@@ -22,8 +22,7 @@ class Case(NamedTuple):
     regime: str = ""
 
 
-TUNED = [Case(loss) for loss in LOSSES]
-TUNED += [Case(loss, "mlp") for loss in ("PA", "MS", "HYP", "PNCA")]
+TUNED = [Case(loss, head) for head in ("linear", "mlp") for loss in LOSSES]
 REGIME_CASES = [Case("MS", regime=name) for name in REGIMES if name]
 REGIME_CASES += [Case("PA", regime="gentle groups")]
 NO_MORE = ("two of a quarter", "long", "noise")  # no head start: for time
