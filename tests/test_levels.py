@@ -217,3 +217,12 @@ def test_pick_K23_equal_weights_choose_the_first_proxy():
 def test_level_K27_without_triplets_is_zero_with_zero_gradient(level):
     stages = level_stages(np.ones((3, 2)), Draws(NONE, NONE), level)
     assert stages["loss"] == 0 and not stages["grad_d"].any() and stages["hinge"].shape == (0,)
+
+
+@pytest.mark.parametrize("level", ["data", "proxy"])
+def test_without_its_gradient_a_level_has_the_same_stages(level):
+    d, draws = level_case(0, level)
+    whole, forwards = level_stages(d, draws, level), level_stages(d, draws, level, gradient=False)
+    assert np.any(whole.pop("grad_d")) and not np.any(forwards.pop("grad_d"))
+    assert whole.keys() == forwards.keys()
+    assert all(np.array_equal(whole[name], forwards[name]) for name in whole)

@@ -120,6 +120,19 @@ def test_a_floor_of_the_gap_is_no_projection():
     assert (report.verdict, report.first) == ("unexplained", "loss")
 
 
+@pytest.mark.parametrize("asked", [check, fingerprint])
+def test_another_dtype_is_refused(asked):
+    named = {"dtypes": ["float16"]} if asked is check else {"dtype": "float16"}
+    with pytest.raises(ValueError, match="^dtype 'float16': expected one of float64, float32$"):
+        asked(reference, FEW[:1], **named)
+
+
+def test_without_a_case_nothing_is_concluded():
+    for report in (check(reference, []), check(reference, FEW[:1], dtypes=())):
+        assert (report.verdict, report.notes) == ("inconclusive", ["no case was asked"])
+    assert fingerprint(reference, []) == []
+
+
 def test_a_declared_convention_conforms():
     assert check(lambda case: reference(case, RELEASED), FEW, convention=RELEASED).code == 0
     assert check(lambda case: reference(case, RELEASED), FEW).code == 1

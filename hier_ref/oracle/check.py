@@ -13,11 +13,10 @@ import numpy as np
 from hier_ref.convention import EXACT, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.fingerprint import Explanation, explain
-from hier_ref.oracle.run import Answer, Candidate, ask
+from hier_ref.oracle.run import DTYPES, Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.stages import INTEGER, NEEDS, REQUIRED, Graph, deviation, error
 from hier_ref.oracle.suite import Entry, load_suite
 
-DTYPES = ("float64", "float32")
 CODES = {
     "conforms": 0,
     "another convention": 1,
@@ -92,8 +91,10 @@ def check(
 
     candidate: takes a `Case`, returns a mapping of stages, the more the sharper. dtypes: asked
     in each, "float64" and "float32". convention: what the candidate says it follows. seconds:
-    limit for one case. Never raises for what the candidate does. Source: docs/13-oracle.md.
+    limit for one case. Never raises for what the candidate does; ValueError for another dtype.
+    Source: docs/13-oracle.md.
     """
+    check_dtypes(dtypes)
     entries = load_suite() if suite is None else tuple(suite)
     report = Report(name, convention, entries=entries)
     given = report.given
@@ -181,6 +182,7 @@ def _conclude(report: Report, entries: Sequence[Entry], given: dict) -> Report:
         report.verdict = "no usable answer"
     elif not usable:
         report.verdict = "inconclusive"
+        report.notes.append("no case was asked")
     elif not report.failed() and not set(REQUIRED) <= supplied:
         report.verdict = "inconclusive"
         report.notes.append(f"right as far as it goes: {' '.join(REQUIRED)} make a verdict")

@@ -14,12 +14,12 @@ import hier_ref
 from hier_ref.convention import EXACT
 from hier_ref.oracle.adapters import CandidateError, load_candidate
 from hier_ref.oracle.case import reference
-from hier_ref.oracle.check import CODES, DTYPES, Report, check
+from hier_ref.oracle.check import CODES, Report, check
 from hier_ref.oracle.files import export, read_suite
 from hier_ref.oracle.fingerprint import fingerprint
 from hier_ref.oracle.options import USAGE, refuse
 from hier_ref.oracle.report import as_json, convention_name, text
-from hier_ref.oracle.run import Candidate, ask
+from hier_ref.oracle.run import DTYPES, Candidate, ask
 from hier_ref.oracle.selftest import selftest
 from hier_ref.oracle.stages import NEEDS
 from hier_ref.oracle.suite import Entry, SuiteError, load_suite

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import answers
-from hier_ref.oracle.check import DTYPES, Finding, Report
+from hier_ref.oracle.check import Finding, Report
+from hier_ref.oracle.run import DTYPES
 from hier_ref.oracle.stages import INTEGER
 
 SHOWN = 3  # worst elements

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention, differences
 from hier_ref.oracle.case import answers
-from hier_ref.oracle.run import Answer, Candidate, ask
+from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.search import digits, fitted, miss
 from hier_ref.oracle.suite import Entry, load_suite
 
@@ -53,8 +53,10 @@ def fingerprint(
 
     The candidate needs to give "loss"; with gradients and further stages the answer is sharper.
     An empty list: it gave no usable answer. If the first explanation does not explain
-    everything, the candidate follows no named convention. Source: docs/13-oracle.md.
+    everything, the candidate follows no named convention. ValueError for a dtype other than
+    float32 and float64. Source: docs/13-oracle.md.
     """
+    check_dtypes([dtype])
     entries = load_suite() if suite is None else tuple(suite)
     given = {
         (entry.case.id, dtype): ask(candidate, entry.case, dtype, seconds, entry.budgets[dtype])

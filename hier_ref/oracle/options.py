@@ -9,7 +9,7 @@ from pathlib import Path
 from hier_ref.command import Parser
 from hier_ref.convention import CONVENTIONS, EXACT, Convention
 from hier_ref.oracle.adapters import ADAPTERS
-from hier_ref.oracle.check import DTYPES
+from hier_ref.oracle.run import DTYPES
 from hier_ref.oracle.stages import NEEDS
 from hier_ref.oracle.suite import CORE
 

@@ -8,8 +8,9 @@ import math
 
 import hier_ref
 from hier_ref.convention import EXACT, RELEASED, Convention, differences
-from hier_ref.oracle.check import DTYPES, Finding, Report
+from hier_ref.oracle.check import Finding, Report
 from hier_ref.oracle.elements import SHOWN, direction, worst_elements
+from hier_ref.oracle.run import DTYPES
 from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import CORE, load_suite
 

@@ -9,7 +9,7 @@ import contextlib
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from hier_ref.oracle.case import Case
 from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import arrays_of, sha256
 
+DTYPES = ("float64", "float32")
 Stages = dict[str, NDArray]
 Candidate = Callable[[Case], Mapping[str, NDArray]]
 
@@ -62,6 +63,13 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def check_dtypes(dtypes: Iterable[str]) -> None:
+    """Raise ValueError where one is asked that no suite has budgets for."""
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
 
 
 def ask(

@@ -128,9 +128,3 @@ def load_suite() -> tuple[Entry, ...]:
 def _arrays_of_id(stored: dict[str, NDArray], identity: str) -> dict[str, NDArray]:
     prefix = f"{identity}/"
     return {n.removeprefix(prefix): a for n, a in stored.items() if n.startswith(prefix)}
-
-
-def same_arrays(first: Case, second: Case) -> bool:
-    """Tell whether two cases hold the same arrays, bit by bit."""
-    pairs = zip(arrays_of(first).values(), arrays_of(second).values(), strict=True)
-    return all(sha256(a) == sha256(b) for a, b in pairs)

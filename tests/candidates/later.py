@@ -36,20 +36,14 @@ wrong(
     ("ball_margin", 2e-3),
     points=projected(2e-3),
 )
-wrong(
-    "mobius-eps-3e-6",
-    "eps in the denominator of ⊕",
-    "d_zz",
-    ("mobius_denominator_eps", 3e-6),
-    distance=distance(eps=3e-6),
-)
-wrong(
-    "mobius-eps-1.5e-5",
-    "eps in the denominator of ⊕",
-    "d_zz",
-    ("mobius_denominator_eps", 1.5e-5),
-    distance=distance(eps=1.5e-5),
-)
+for eps in ("3e-6", "1.5e-5"):
+    wrong(
+        f"mobius-eps-{eps}",
+        "eps in the denominator of ⊕",
+        "d_zz",
+        ("mobius_denominator_eps", float(eps)),
+        distance=distance(eps=float(eps)),
+    )
 wrong(
     "artanh-2e-6",
     "argument of artanh cut",
