@@ -8,128 +8,11 @@ from itertools import count
 import numpy as np
 
 from hier_ref.convention import EXACT, RELEASED
+from hier_ref.oracle import edits
 from hier_ref.oracle.case import Case, answers, reference
 from hier_ref.oracle.generate import drawn
 
-NONE = np.zeros((0, 3), dtype=int)
 Make = Callable[[int], Case]
-
-
-def _tiny(x, proxies):
-    x[:3] *= np.float32([[1e-8], [1e-7], [1e-6]])
-
-
-def _lengths(x, proxies):
-    """Give the tangent vectors lengths from 0.1 to 100 times the usual."""
-    x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
-
-
-def _reaching(least: float, most: float):
-    """Place data at lengths least to most, proxies inside: ⊕ written out has digits there.
-
-    Gains are differences, in which what is done to both distances of a point cancels. Points of
-    unequal length show it: who is the farthest member depends on how far each is.
-    """
-
-    def edit(x, proxies):
-        lengths = np.linspace(least, most, len(x))[np.arange(len(x)) * 5 % len(x)]
-        x *= (lengths / np.linalg.norm(x, axis=1))[:, None]
-        x[:] = x.astype(np.float32)
-        proxies *= np.float32(1 / 16)
-
-    return edit
-
-
-def _cone(x, proxies):
-    """Place all points near one direction at lengths 5 to 7.5: near each other at the boundary."""
-    for a in (x, proxies):
-        lengths = np.linspace(5, 7.5, len(a))[np.arange(len(a)) * 5 % len(a)]
-        u = 1e-3 * a / np.linalg.norm(a, axis=1).mean()
-        u[:, 0] = 1
-        a[:] = (u * (lengths / np.linalg.norm(u, axis=1))[:, None]).astype(np.float32)
-
-
-def _origin(x, proxies):
-    x[0] = proxies[0] = 0
-
-
-def _repeated(x, proxies):
-    x[1] = x[0]
-
-
-def _near(x, proxies):
-    x[1], proxies[1], x[2] = (
-        (a * (1 + 2.0**-12)).astype(np.float32) for a in (x[0], proxies[0], proxies[2])
-    )
-
-
-def _on_proxy(x, proxies):
-    x[0] = proxies[0]
-
-
-def _opposite(x, proxies):
-    x[1] = -x[0]
-
-
-def _twin_proxies(x, proxies):
-    proxies[1] = proxies[0]
-
-
-def _twin_noise(case: Case) -> Case:
-    """Give the equal proxies 0 and 1 equal noise, so that every choice between them ties."""
-    for noise in (*case.gumbel_data, *case.gumbel_proxy):
-        noise[:, 1] = noise[:, 0]
-    order = (1, 0, *range(2, len(case.proxies)))
-    return replace(case, swaps=(order,))
-
-
-def _without(level: str):
-    def after(case: Case) -> Case:
-        empty = np.zeros((0, len(case.proxies)))
-        return replace(case, **{f"triplets_{level}": NONE, f"gumbel_{level}": (empty, empty)})
-
-    return after
-
-
-def _silent(case: Case) -> Case:
-    # Not at level "proxy": without noise i and j tie there, each at distance 0 from itself.
-    return replace(case, gumbel_data=tuple(np.zeros_like(g) for g in case.gumbel_data))
-
-
-def _loud(case: Case) -> Case:
-    """Noise that leaves no doubt: weights of the others underflow in float32."""
-    loud = {
-        name: tuple(g * 8 for g in getattr(case, name)) for name in ("gumbel_data", "gumbel_proxy")
-    }
-    return replace(case, **loud)
-
-
-def _uneven(case: Case) -> Case:
-    """Drop some triplets, more of the first anchors than of the last."""
-    cut = {}
-    for level in ("data", "proxy"):
-        triplets = getattr(case, f"triplets_{level}")
-        kept = np.flatnonzero(np.arange(len(triplets)) % 4 <= triplets[:, 0] // 3)
-        cut[f"triplets_{level}"] = triplets[kept]
-        cut[f"gumbel_{level}"] = tuple(g[kept] for g in getattr(case, f"gumbel_{level}"))
-    return replace(case, **cut)
-
-
-def _first_triplet(case: Case) -> Case:
-    cut = {
-        f"{kind}_{level}": value
-        for level in ("data", "proxy")
-        for kind, value in (
-            ("triplets", getattr(case, f"triplets_{level}")[:1]),
-            ("gumbel", tuple(g[:1] for g in getattr(case, f"gumbel_{level}"))),
-        )
-    }
-    return replace(case, **cut)
-
-
-def _one_class(case: Case) -> Case:
-    return replace(case, labels=np.zeros_like(case.labels))
-
 
 usual = partial(drawn)
 unasked = partial(drawn, asked=False)
@@ -195,7 +78,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "uneven",
         "anchors with unequal numbers of triplets",
         (),
-        partial(usual, after=_uneven),
+        partial(usual, after=edits.uneven),
     ),
     ("line", "D = 1: geodesics are one line", (), partial(usual, dim=1, size=1.0)),
     (
@@ -208,7 +91,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "lengths",
         "lengths from far inside to far beyond the clip radius",
         ("clip",),
-        partial(usual, edit=_lengths),
+        partial(usual, edit=edits.lengths),
     ),
     ("short", "all points near the origin, where the ball is flat", (), partial(usual, size=0.02)),
     ("c-1", "another curvature", ("curvature",), partial(usual, c=1.0, clip_radius=1.0)),
@@ -240,7 +123,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "one-class",
         "labels alike: class can rank nobody first",
         ("mining",),
-        partial(usual, after=_one_class, waive=("rank",)),
+        partial(usual, after=edits.one_class, waive=("rank",)),
     ),
     (
         "edge-3",
@@ -258,19 +141,19 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "edge-6",
         "c = 1, data at radii tanh 3 to tanh 6, proxies inside: denominators against 1e-5",
         ("boundary", "denominator"),
-        partial(edge, clip_radius=6.0, edit=_reaching(3, 6)),
+        partial(edge, clip_radius=6.0, edit=edits.reaching(3, 6)),
     ),
     (
         "edge-9",
         "c = 1, data at radii tanh 5 to tanh 9: beyond an artanh cut at 1 - 1e-7",
         ("boundary", "artanh"),
-        partial(edge, clip_radius=9.0, edit=_reaching(5, 9)),
+        partial(edge, clip_radius=9.0, edit=edits.reaching(5, 9)),
     ),
     (
         "edge-12",
         "c = 1, data at radii tanh 8 to tanh 12: beyond a tanh cut at 10",
         ("boundary", "tanh"),
-        partial(edge, clip_radius=12.0, edit=_reaching(8, 12)),
+        partial(edge, clip_radius=12.0, edit=edits.reaching(8, 12)),
     ),
     (
         "edge-16",
@@ -283,39 +166,39 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
             margin=10.0,
             per_anchor=1,
             floor=0.05,
-            edit=_reaching(16, 16),
+            edit=edits.reaching(16, 16),
         ),
     ),
     (
         "tiny",
         "tangent vectors of lengths 1e-8 to 1e-6: norms below a floor of 1e-5",
         ("min_norm",),
-        partial(unasked, c=4.0, clip_radius=0.6, edit=_tiny),
+        partial(unasked, c=4.0, clip_radius=0.6, edit=edits.tiny),
     ),
     (
         "origin",
         "a point and a proxy at 0",
         ("origin", "coincident"),
-        partial(unasked, edit=_origin),
+        partial(unasked, edit=edits.origin),
     ),
-    ("opposite", "a point and its negative", (), partial(usual, edit=_opposite)),
+    ("opposite", "a point and its negative", (), partial(usual, edit=edits.opposite)),
     (
         "on-proxy",
         "a point on a proxy: distance 0 is differentiated",
         ("coincident",),
-        partial(unasked, edit=_on_proxy),
+        partial(unasked, edit=edits.on_proxy),
     ),
     (
         "near",
         "two points, two proxies, a point and a proxy 2^-12 apart: squared norms cancel",
         ("near",),
-        partial(unasked, edit=_near),
+        partial(unasked, edit=edits.near),
     ),
     (
         "repeated",
         "two equal points: every maximum of their distances ties",
         ("coincident", "max_tie"),
-        until(_tie_shows, partial(unasked, edit=_repeated)),
+        until(_tie_shows, partial(unasked, edit=edits.repeated)),
     ),
     (
         "twins",
@@ -323,23 +206,33 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         ("coincident", "tie"),
         until(
             _twins_chosen,
-            partial(unasked, edit=_twin_proxies, after=_twin_noise, waive=("lca",)),
+            partial(unasked, edit=edits.twin_proxies, after=edits.twin_noise, waive=("lca",)),
         ),
     ),
     (
         "silent",
         "no noise: the nearest proxy is the ancestor",
         ("noise",),
-        partial(usual, after=_silent),
+        partial(usual, after=edits.silent),
     ),
-    ("loud", "noise that drowns the distances", ("noise",), partial(usual, after=_loud)),
-    ("no-data", "no triplet at level data", ("empty",), partial(usual, after=_without("data"))),
-    ("no-proxy", "no triplet at level proxy", ("empty",), partial(usual, after=_without("proxy"))),
+    ("loud", "noise that drowns the distances", ("noise",), partial(usual, after=edits.loud)),
+    (
+        "no-data",
+        "no triplet at level data",
+        ("empty",),
+        partial(usual, after=edits.without("data")),
+    ),
+    (
+        "no-proxy",
+        "no triplet at level proxy",
+        ("empty",),
+        partial(usual, after=edits.without("proxy")),
+    ),
     (
         "one-triplet",
         "one triplet a level: nothing averages out",
         (),
-        partial(usual, after=_first_triplet),
+        partial(usual, after=edits.first_triplet),
     ),
     ("two-proxies", "P = 2: no triplets among proxies", ("empty",), partial(usual, p=2)),
     ("one-proxy", "P = 1: it is every ancestor", ("empty",), partial(usual, p=1)),
@@ -362,6 +255,6 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         "edge-cone",
         "c = 1, a narrow cone, radii tanh 5 to tanh 7.5: points near each other at the boundary",
         ("boundary", "ball_margin"),
-        partial(edge, clip_radius=7.5, edit=_cone),
+        partial(edge, clip_radius=7.5, edit=edits.cone),
     ),
 ]

@@ -1,0 +1,140 @@
+"""What the cases of the suite do to random ones.
+
+Some change x (B, D) and proxies (P, D) in place, others return another case.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hier_ref.oracle.case import Case
+
+NONE = np.zeros((0, 3), dtype=int)
+
+
+def tiny(x, proxies):
+    """Shorten the first three of x (B, D) to about 1e-8 to 1e-6."""
+    x[:3] *= np.float32([[1e-8], [1e-7], [1e-6]])
+
+
+def lengths(x, proxies):
+    """Give the tangent vectors lengths from 0.1 to 100 times the usual."""
+    x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
+
+
+def reaching(least: float, most: float):
+    """Place data at lengths least to most, proxies inside: ⊕ written out has digits there.
+
+    Gains are differences, in which what is done to both distances of a point cancels. Points of
+    unequal length show it: who is the farthest member depends on how far each is.
+    """
+
+    def edit(x, proxies):
+        lengths = np.linspace(least, most, len(x))[np.arange(len(x)) * 5 % len(x)]
+        x *= (lengths / np.linalg.norm(x, axis=1))[:, None]
+        x[:] = x.astype(np.float32)
+        proxies *= np.float32(1 / 16)
+
+    return edit
+
+
+def cone(x, proxies):
+    """Place all points near one direction at lengths 5 to 7.5: near each other at the boundary."""
+    for a in (x, proxies):
+        lengths = np.linspace(5, 7.5, len(a))[np.arange(len(a)) * 5 % len(a)]
+        u = 1e-3 * a / np.linalg.norm(a, axis=1).mean()
+        u[:, 0] = 1
+        a[:] = (u * (lengths / np.linalg.norm(u, axis=1))[:, None]).astype(np.float32)
+
+
+def origin(x, proxies):
+    """Put one of x (B, D) and one of the proxies (P, D) at 0."""
+    x[0] = proxies[0] = 0
+
+
+def repeated(x, proxies):
+    """Make two of x (B, D) equal."""
+    x[1] = x[0]
+
+
+def near(x, proxies):
+    """Bring two of x (B, D), two of the proxies (P, D), and one of each 2^-12 apart."""
+    x[1], proxies[1], x[2] = (
+        (a * (1 + 2.0**-12)).astype(np.float32) for a in (x[0], proxies[0], proxies[2])
+    )
+
+
+def on_proxy(x, proxies):
+    """Put one of x (B, D) on one of the proxies (P, D)."""
+    x[0] = proxies[0]
+
+
+def opposite(x, proxies):
+    """Make one of x (B, D) the negative of another."""
+    x[1] = -x[0]
+
+
+def twin_proxies(x, proxies):
+    """Make two of the proxies (P, D) equal."""
+    proxies[1] = proxies[0]
+
+
+def twin_noise(case: Case) -> Case:
+    """Give the equal proxies 0 and 1 equal noise, so that every choice between them ties."""
+    for noise in (*case.gumbel_data, *case.gumbel_proxy):
+        noise[:, 1] = noise[:, 0]
+    order = (1, 0, *range(2, len(case.proxies)))
+    return replace(case, swaps=(order,))
+
+
+def without(level: str):
+    """Leave out all triplets of one level."""
+
+    def after(case: Case) -> Case:
+        empty = np.zeros((0, len(case.proxies)))
+        return replace(case, **{f"triplets_{level}": NONE, f"gumbel_{level}": (empty, empty)})
+
+    return after
+
+
+def silent(case: Case) -> Case:
+    """Take the noise away at level "data"."""
+    # Not at level "proxy": without noise i and j tie there, each at distance 0 from itself.
+    return replace(case, gumbel_data=tuple(np.zeros_like(g) for g in case.gumbel_data))
+
+
+def loud(case: Case) -> Case:
+    """Noise that leaves no doubt: weights of the others underflow in float32."""
+    noise = {
+        name: tuple(g * 8 for g in getattr(case, name)) for name in ("gumbel_data", "gumbel_proxy")
+    }
+    return replace(case, **noise)
+
+
+def uneven(case: Case) -> Case:
+    """Drop some triplets, more of the first anchors than of the last."""
+    cut = {}
+    for level in ("data", "proxy"):
+        triplets = getattr(case, f"triplets_{level}")
+        kept = np.flatnonzero(np.arange(len(triplets)) % 4 <= triplets[:, 0] // 3)
+        cut[f"triplets_{level}"] = triplets[kept]
+        cut[f"gumbel_{level}"] = tuple(g[kept] for g in getattr(case, f"gumbel_{level}"))
+    return replace(case, **cut)
+
+
+def first_triplet(case: Case) -> Case:
+    """Keep one triplet at each level."""
+    cut = {
+        f"{kind}_{level}": value
+        for level in ("data", "proxy")
+        for kind, value in (
+            ("triplets", getattr(case, f"triplets_{level}")[:1]),
+            ("gumbel", tuple(g[:1] for g in getattr(case, f"gumbel_{level}"))),
+        )
+    }
+    return replace(case, **cut)
+
+
+def one_class(case: Case) -> Case:
+    """Give all points one label."""
+    return replace(case, labels=np.zeros_like(case.labels))
