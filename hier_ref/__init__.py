@@ -6,4 +6,8 @@ Read the modules in this order, each with its chapter in ``docs/``: ``poincare``
 ``released`` (10), ``tree`` (12) and ``oracle`` (13).
 """
 
+from hier_ref.interrupts import end_silently
+
 __version__ = "0.1.0"
+
+end_silently()  # the imports of a command come next

@@ -15,6 +15,10 @@ from typing import BinaryIO, NamedTuple, NoReturn
 import numpy as np
 from numpy.lib import format as npy
 
+from hier_ref.command import one_line
+from hier_ref.files import is_regular
+from hier_ref.foreign import recognised
+
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -24,8 +28,7 @@ class FeaturesError(ValueError):
 
 def refuse(source: str | Path, key: str, found: object, expected: object) -> NoReturn:
     """Raise FeaturesError, on one line whatever the parts contain."""
-    line = f"{source}: {key}: found {found}, expected {expected}"
-    raise FeaturesError(" ".join(line.split()))
+    raise FeaturesError(one_line(f"{source}: {key}: found {found}, expected {expected}"))
 
 
 class Entry(NamedTuple):
@@ -53,6 +56,9 @@ def read_entries(path: Path) -> list[Entry]:
     if not path.is_file():
         found = "no regular file" if path.exists() else "nothing"
         refuse(path, "file", found, "an .npz file or a folder of .npy files")
+    other = recognised(path)
+    if other:
+        refuse(path, "file", other.name, f"an .npz file; in Python: {other.line}")
     with readable(path, "file"), zipfile.ZipFile(path) as archive:
         return list(_archive_entries(path, archive))
 
@@ -85,7 +91,9 @@ def memory_size() -> float:
 
 def _folder_entries(folder: Path) -> Iterator[Entry]:
     """Large arrays stay on disk: they are mapped into memory, and pages come when touched."""
-    for file in sorted(folder.glob("*.npy")):
+    for file in sorted(folder.glob("[!.]*.npy")):  # a hidden one is the system's, as ._labels.npy
+        if not is_regular(file):
+            refuse(folder, file.stem, "no regular file", "an .npy file")
 
         def load(file: Path = file) -> np.ndarray:
             return np.load(file, mmap_mode="r", allow_pickle=False)
@@ -96,6 +104,8 @@ def _folder_entries(folder: Path) -> Iterator[Entry]:
 
 def _archive_entries(path: Path, archive: zipfile.ZipFile) -> Iterator[Entry]:
     for info in archive.infolist():
+        if info.is_dir() or Path(info.filename).name.startswith("."):
+            continue  # folders and hidden files are what systems and archivers add
 
         def load(info: zipfile.ZipInfo = info) -> np.ndarray:
             with zipfile.ZipFile(path) as again, again.open(info) as stream:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.command import Parser, run_command
+from hier_ref.command import Parser, note, run_command
 from hier_ref.config import Config
 from hier_ref.convention import CONVENTIONS
-from hier_ref.features import Features, default_features, read_features
+from hier_ref.features import Features
 from hier_ref.retrieval import rank_gallery, recall_from_ranks
-from hier_ref.runs import open_run, read_head
+from hier_ref.runs import as_named, open_run, read_named
 from hier_ref.training import embed
 
 ROWS = 8192  # images embedded at once
@@ -140,9 +140,8 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError("nothing to evaluate: name --run or --features, or ask for --raw")
     if min(args.ks) < 1:
         raise ValueError(f"--ks {min(args.ks)}: expected at least 1")
-    run = open_run(args.run)[0] if args.run else None
-    path = args.features or (run.features if run else "default")
-    features = read_features(default_features() if path == "default" else path)
+    run = open_run(args.run) if args.run else None
+    features = run.read_features(args.features) if run else read_named(as_named(args.features))
     if args.released_inshop_index and features.retrieval_sets()[2]:
         raise ValueError(
             f"--released-inshop-index: {features.source} has no query and gallery, expected both"
@@ -150,9 +149,11 @@ def main(argv: list[str] | None = None) -> None:
     embeddings = {"raw": (0.0, raw)}
     if run and not args.raw:
         config = replace(run.config, convention=args.convention or run.config.convention)
-        params = read_head(run.folder, config)
+        params = run.read_head()
         _check_width(features, params, run.folder)
         embeddings["run"] = (config.c, lambda f: embed(f, params, config))
+    if run and not run.was_made_from(features):
+        note(f"{features.source}: other features than those that {run.folder} was started with")
     _print_table(features, tuple(dict.fromkeys(args.ks)), embeddings, args.released_inshop_index)
 
 

@@ -95,6 +95,8 @@ def read_features(path: str | Path) -> Features:
 
     Raises FeaturesError, in one line, for anything else than docs/8-features.md describes.
     """
+    if not str(path):
+        refuse("''", "file", "an empty name", "an .npz file or a folder of .npy files")
     path = Path(path)
     entries = read_entries(path)
     for check in HEADER_CHECKS:
@@ -122,11 +124,20 @@ def _load(path: Path, entry: Entry) -> np.ndarray:
     with readable(path, entry.key):
         array = entry.load()
         if CONTRACT[entry.key].types == TEXT:
-            array.tolist()  # a damaged character raises here, and nowhere later
-            return np.array(array)
+            return _as_text(path, entry.key, np.array(array))
     if CONTRACT[entry.key].types == INTEGERS:
         return _as_int64(path, entry.key, array)
     return array
+
+
+def _as_text(path: Path, key: str, values: np.ndarray) -> np.ndarray:
+    """Return text (N,), unless it holds a number that is no character: a surrogate, or above."""
+    native = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
+    points = native.view(np.uint32).reshape(len(values), -1)
+    row, column = np.nonzero((points > 0x10FFFF) | ((points >= 0xD800) & (points <= 0xDFFF)))
+    if len(row):
+        refuse(path, key, f"U+{points[row[0], column[0]]:04X} in row {row[0]}", "characters")
+    return values
 
 
 def _as_int64(path: Path, key: str, values: np.ndarray) -> np.ndarray:
@@ -239,4 +250,19 @@ def _check_retrieval(found: Features) -> None:
         refuse(found.source, "labels", "no query with a correct gallery image", "one or more")
 
 
-VALUE_CHECKS = (_check_finite, _check_class_names, _check_split, _check_training, _check_retrieval)
+def _check_level_names(found: Features) -> None:
+    # They are keys of tables: two of one name would hide each other.
+    names = [] if found.level_names is None else found.level_names.tolist()
+    again = [name for name in names if names.count(name) > 1]
+    if again:
+        refuse(found.source, "level_names", f"{again[0]!r} twice", "another name for each level")
+
+
+VALUE_CHECKS = (
+    _check_finite,
+    _check_level_names,
+    _check_class_names,
+    _check_split,
+    _check_training,
+    _check_retrieval,
+)

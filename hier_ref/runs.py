@@ -1,72 +1,219 @@
-"""A run's folder on disk: whole files only, and no two configurations in one folder.
+"""A run's folder on disk: whole files only, all of one run, and one configuration in one folder.
 
-Every file is written under a temporary name and renamed, so that a killed run leaves the last
-whole one. Described in docs/6-training.md.
+Every file says which run it belongs to and carries a digest of its own (`hier_ref.seals`), so that
+nothing is scored or continued with weights, features or numbers of another. Described in
+docs/6-training.md.
 """
 
-import hashlib
-import io
+import itertools
 import json
-import os
-import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import autograd
-import numpy as np
-import scipy
-
-import hier_ref
 from hier_ref.config import Config
-from hier_ref.features import Features
-from hier_ref.training import Params
+from hier_ref.features import Features, default_features, read_features
+from hier_ref.files import (
+    Arrays,
+    FileError,
+    create_bytes,
+    parse_json,
+    parts,
+    read_arrays,
+    read_bytes,
+    read_json,
+    write_bytes,
+)
+from hier_ref.machine import arithmetic, versions
+from hier_ref.seals import (
+    chained,
+    digest,
+    json_digest,
+    sealed,
+    sealed_arrays,
+    unchained,
+    unsealed,
+    unsealed_arrays,
+)
 
 HEAD, CONFIG, METRICS, CHECKPOINT = "head.npz", "config.json", "metrics.jsonl", "checkpoint.npz"
+EMBEDDED = "default"  # what config.json says of the features that come with the package
 
 
-class RunError(ValueError):
-    """A run folder cannot be used: one line that says which file, and what was expected."""
+class Run(NamedTuple):
+    """One run folder, its configuration, and the features it was made from."""
+
+    folder: Path
+    config: Config
+    features: str  # path, or EMBEDDED
+    sha256: str  # digest of the features
+
+    @property
+    def identity(self) -> str:
+        """What two runs share only if they give the same numbers: options and features."""
+        options = json.loads(json.dumps(vars(self.config)))
+        return json_digest({"config": options, "features": self.sha256})
+
+    def create(self) -> None:
+        """Make the folder and write config.json; FileError if it holds anything already.
+
+        Of two processes at once one gets the folder. What a killed process had not finished
+        writing does not count.
+        """
+        made = not self.folder.is_dir()
+        try:
+            if not made and set(self.folder.iterdir()) - set(parts(self.folder)):
+                raise FileExistsError
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not create_bytes(self.folder / CONFIG, self._described()):
+                raise FileExistsError
+        except FileExistsError:
+            raise FileError(
+                f"{self.folder}: not empty; go on with --resume, or name another folder with --out"
+            ) from None
+        except OSError as error:
+            if made and self.folder.is_dir():
+                self.folder.rmdir()
+            raise FileError(f"{self.folder}: cannot write there ({error.strerror})") from None
+
+    def claim(self) -> "Run":
+        """Create the run in its folder or, where that is taken, in one with a number behind."""
+        for folder in free_folders(self.folder):
+            run = self._replace(folder=folder)
+            try:
+                if not folder.exists():
+                    run.create()
+                    return run
+            except FileError:
+                if not folder.exists():
+                    raise
+        raise AssertionError("names do not end")
+
+    def _described(self) -> bytes:
+        content = {
+            "config": json.loads(json.dumps(vars(self.config))),
+            "features": {"path": self.features, "sha256": self.sha256},
+            "versions": versions(),
+            "arithmetic": arithmetic(),
+        }
+        return (json.dumps(sealed(content), indent=2) + "\n").encode()
+
+    def evaluates(self, epoch: int) -> bool:
+        """Say whether the run is evaluated after this epoch; 0 is the head as it was drawn."""
+        return epoch % self.config.eval_every == 0 or epoch == self.config.epochs
+
+    def metrics(self, finished: int) -> list[dict]:
+        """Return the evaluations of the `finished` epochs; FileError if one is missing or changed.
+
+        Before the first checkpoint there is nothing to go on from, and no row is returned.
+        """
+        if not finished:
+            return []
+        path = self.folder / METRICS
+        expected = [epoch for epoch in range(finished + 1) if self.evaluates(epoch)]
+        rows = [row for row in self._all_metrics(path) if row["epoch"] <= finished]
+        epochs = [row["epoch"] for row in rows]
+        if epochs != expected:
+            raise FileError(f"{path}: found epochs {epochs}, expected evaluations of {expected}")
+        return rows
+
+    def _all_metrics(self, path: Path) -> list[dict]:
+        try:
+            lines = read_bytes(path).splitlines()
+        except FileNotFoundError:
+            raise FileError(f"{path}: not found; a run writes it at each evaluation") from None
+        rows = [parse_json(line, f"{path}: line {n}") for n, line in enumerate(lines, start=1)]
+        return unchained(rows, self.identity, str(path))
+
+    def write_metrics(self, rows: list[dict]) -> None:
+        """Write one line per evaluation."""
+        text = "".join(json.dumps(row) + "\n" for row in chained(rows, self.identity))
+        write_bytes(self.folder / METRICS, text.encode())
+
+    def sealed(self, arrays: Arrays) -> Arrays:
+        """Add to the arrays of a file what `read` checks."""
+        return sealed_arrays(arrays, self.identity)
+
+    def read(self, name: str) -> Arrays:
+        """Return the arrays of one file; FileError if they are damaged or of another run."""
+        path = self.folder / name
+        return unsealed_arrays(read_arrays(path), self.identity, str(path))
+
+    def read_head(self) -> Arrays:
+        """Return the weights that the finished run has written; FileError as `read`."""
+        params = self.read(HEAD)
+        names = [f"head.{name}" for layer in self.config.layers for name in layer.names]
+        sizes = zip(("F", *self.config.widths), self.config.widths, strict=False)
+        shapes = [shape for n_in, n_out in sizes for shape in ((n_out, n_in), (n_out,))]
+        expected = dict(zip(names, shapes, strict=True))
+        found = {name: a.shape for name, a in params.items() if name.startswith("head.")}
+        if found.keys() != expected.keys() or not all(_fits(found[n], expected[n]) for n in names):
+            where = self.folder / HEAD
+            raise FileError(f"{where}: found {_listed(found)}, expected {_listed(expected)}")
+        return params
+
+    def was_made_from(self, features: Features) -> bool:
+        """Say whether the run was made from these features, by everything that they say."""
+        return digest(features) == self.sha256
+
+    def read_features(self, named: str | None = None) -> Features:
+        """Return the features of the run, or those that somebody names, which may be others.
+
+        FileError if the run's own file is missing, or has another content by now.
+        """
+        if named is not None:
+            return read_named(as_named(named))
+        try:
+            features = read_named(self.features)
+        except ValueError as error:
+            where = self.folder / CONFIG
+            raise FileError(f"{error}; {where} names it, --features another") from None
+        if not self.was_made_from(features):
+            raise FileError(
+                f"{features.source}: not the features that {self.folder} was started with: "
+                "its content has changed; --features names another file"
+            )
+        return features
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: a temporary name beside it, then a rename."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def as_named(path: str | None) -> str:
+    """Return what config.json says of a features file; one that is called EMBEDDED stays a file."""
+    if path is None:
+        return EMBEDDED
+    return f"./{path}" if path == EMBEDDED else path
 
 
-def write_arrays(path: Path, arrays: Params) -> None:
-    """Write an .npz of plain arrays; equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_bytes(path, buffer.getvalue())
+def read_named(path: str) -> Features:
+    """Read a features file, or the embedded one."""
+    return read_features(default_features() if path == EMBEDDED else path)
 
 
-def read_arrays(path: Path) -> Params:
-    """Read an .npz of plain arrays; RunError if it is missing, damaged or holds objects."""
+def open_run(folder: Path) -> Run:
+    """Read config.json of a run folder; FileError if it is none, or has changed."""
+    path = Path(folder) / CONFIG
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise RunError(f"{path}: not found; a run writes it when it is finished") from None
-    except Exception as error:  # zipfile and zlib name their own errors for damaged bytes
-        raise RunError(f"{path}: damaged, expected arrays written by a run ({error})") from None
+        content = unsealed(read_json(path), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileError(f"{path}: not found; expected the folder of a run") from None
+    try:
+        options, features = content["config"], content["features"]
+        unknown = set(options) ^ set(vars(Config()))
+        if unknown:
+            raise ValueError(f"options {', '.join(sorted(unknown))} are of another version")
+        return Run(Path(folder), Config(**options), str(features["path"]), str(features["sha256"]))
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        raise FileError(f"{path}: expected the configuration of a run ({error})") from None
 
 
-def read_head(folder: Path, config: Config) -> Params:
-    """Read the weights that a finished run has written; RunError if they are not of `config`."""
-    params = read_arrays(folder / HEAD)
-    names = [f"head.{name}" for layer in config.layers for name in layer.names]
-    sizes = zip(("F", *config.widths), config.widths, strict=False)
-    shapes = [shape for n_in, n_out in sizes for shape in ((n_out, n_in), (n_out,))]
-    expected = dict(zip(names, shapes, strict=True))
-    found = {name: a.shape for name, a in params.items() if name.startswith("head.")}
-    if found.keys() != expected.keys() or not all(_fits(found[n], expected[n]) for n in names):
-        raise RunError(f"{folder / HEAD}: found {_listed(found)}, expected {_listed(expected)}")
-    return params
+def recorded_machine(folder: Path) -> dict:
+    """Return the versions and the arithmetic that a run has recorded."""
+    content = unsealed(read_json(Path(folder) / CONFIG), CONFIG)
+    return {**content.get("versions", {}), **content.get("arithmetic", {})}
+
+
+def free_folders(base: Path) -> Iterator[Path]:
+    """Yield names for a new run: the base, then numbered from 2."""
+    return itertools.chain([base], (base.with_name(f"{base.name}-{n}") for n in itertools.count(2)))
 
 
 def _fits(found: tuple, expected: tuple) -> bool:
@@ -77,88 +224,3 @@ def _fits(found: tuple, expected: tuple) -> bool:
 def _listed(shapes: dict[str, tuple]) -> str:
     listed = (f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items())
     return ", ".join(listed) or "no head"
-
-
-def digest(features: Features) -> str:
-    """Return the SHA-256 of all that training and evaluation read."""
-    sha = hashlib.sha256()
-    for key in ("features", "labels", "split", "levels", "level_names"):
-        array = getattr(features, key)
-        if array is not None:
-            sha.update(f"{key} {array.dtype.str} {array.shape}".encode())
-            sha.update(np.ascontiguousarray(array))
-    return sha.hexdigest()
-
-
-class Run(NamedTuple):
-    """One run folder, its configuration and the features file it was made from."""
-
-    folder: Path
-    config: Config
-    features: str
-
-    def create(self, features_digest: str) -> None:
-        """Make the folder and write config.json; RunError if it holds a run already."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise RunError(
-                f"{self.folder}: not empty; go on with --resume, or name another folder with --out"
-            )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write_config(features_digest)
-        except OSError as error:
-            raise RunError(f"{self.folder}: cannot write there ({error.strerror})") from None
-
-    def _write_config(self, features_digest: str) -> None:
-        versions = {"hier_ref": hier_ref.__version__, "python": platform.python_version()}
-        versions |= {module.__name__: module.__version__ for module in (np, scipy)}
-        versions["autograd"] = getattr(autograd, "__version__", "unknown")
-        content = {
-            "config": vars(self.config),
-            "features": {"path": self.features, "sha256": features_digest},
-            "versions": versions,
-        }
-        write_bytes(self.folder / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
-
-    def evaluates(self, epoch: int) -> bool:
-        """Say whether the run is evaluated after this epoch; 0 is the head as it was drawn."""
-        return epoch % self.config.eval_every == 0 or epoch == self.config.epochs
-
-    def metrics(self, finished: int) -> list[dict]:
-        """Return the evaluations of the `finished` epochs; RunError if one is missing.
-
-        Before the first checkpoint there is nothing to go on from, and no row is returned.
-        """
-        if not finished:
-            return []
-        path = self.folder / METRICS
-        expected = [epoch for epoch in range(finished + 1) if self.evaluates(epoch)]
-        try:
-            rows = [json.loads(line) for line in path.read_text().splitlines()]
-            rows = [row for row in rows if row["epoch"] <= finished]
-            if [row["epoch"] for row in rows] != expected:
-                raise ValueError(f"epochs {[row['epoch'] for row in rows]}")
-            return rows
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: expected evaluations of epochs {expected} ({error})") from None
-
-    def write_metrics(self, rows: list[dict]) -> None:
-        """Write one line per evaluation."""
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        write_bytes(self.folder / METRICS, text.encode())
-
-
-def open_run(folder: Path) -> tuple[Run, str]:
-    """Read config.json of a run folder; return the run and the digest of its features."""
-    path = Path(folder) / CONFIG
-    if not path.is_file():
-        raise RunError(f"{path}: not found; expected the folder of a run")
-    try:
-        content = json.loads(path.read_text())
-        config, features = content["config"], content["features"]
-        unknown = set(config) ^ set(vars(Config()))
-        if unknown:
-            raise ValueError(f"options {', '.join(sorted(unknown))} are of another version")
-        return Run(Path(folder), Config(**config), str(features["path"])), features["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: expected the configuration of a run ({error})") from None

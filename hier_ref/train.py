@@ -5,7 +5,7 @@ docs/6-training.md.
 """
 
 import argparse
-import itertools
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,22 +13,25 @@ from pathlib import Path
 
 import numpy as np
 
-from hier_ref.command import Parser, run_command
+from hier_ref.command import Parser, note, run_command
 from hier_ref.config import Config, add_options
 from hier_ref.estimator import HierHead
 from hier_ref.evaluate import Scores, heading, level_names, line, raw, score
-from hier_ref.features import Features, default_features, read_features
+from hier_ref.features import Features
+from hier_ref.files import FileError, parts, write_arrays
+from hier_ref.machine import differences
 from hier_ref.runs import (
     CHECKPOINT,
+    EMBEDDED,
     HEAD,
     METRICS,
     Run,
-    RunError,
-    digest,
+    as_named,
     open_run,
-    read_arrays,
-    write_arrays,
+    read_named,
+    recorded_machine,
 )
+from hier_ref.seals import digest
 from hier_ref.training import Trainer, embed, mean_losses
 
 __all__ = ["HierHead", "main", "train"]
@@ -107,8 +110,9 @@ def train(trainer: Trainer, run: Run, features: Features) -> None:
         losses = mean_losses(progress.watch(trainer.run_epoch()))
         if run.evaluates(trainer.epoch):
             evaluate(losses)
-        write_arrays(run.folder / CHECKPOINT, trainer.state())
-    write_arrays(run.folder / HEAD, trainer.params | {"classes": trainer.classes})
+        write_arrays(run.folder / CHECKPOINT, run.sealed(trainer.state()))
+    head = trainer.params | {"classes": trainer.classes}
+    write_arrays(run.folder / HEAD, run.sealed(head))
 
 
 def _score(trainer: Trainer, features: Features) -> dict:
@@ -154,33 +158,44 @@ def make_parser() -> Parser:
 def prepare(args: argparse.Namespace) -> tuple[Trainer, Run, Features]:
     """Check everything that can be wrong, then make or find the folder of the run."""
     options = {name: value for name, value in vars(args).items() if name in vars(Config())}
-    if args.resume:
-        run, expected = open_run(args.resume)
-        _refuse_changes(run, options, args.out)
-        run = run._replace(features=args.features or run.features)
-    else:
-        config, path = Config(**options), args.features or "default"
-        run = Run(args.out or _free_folder(config, path), config, path)
-    features = read_features(default_features() if run.features == "default" else run.features)
-    found = digest(features)
-    training = features.part("train")
-    trainer = Trainer(training.features, training.labels, run.config)
-    if not args.resume:
-        run.create(found)
-    elif found != expected:
-        raise RunError(f"{features.source}: not the features that {run.folder} was started with")
-    elif (run.folder / CHECKPOINT).exists():
-        _load(trainer, run)
+    return _resumed(args, options) if args.resume else _started(args, options)
+
+
+def _started(args: argparse.Namespace, options: dict) -> tuple[Trainer, Run, Features]:
+    config, path = Config(**options), as_named(args.features)
+    features = read_named(path)
+    trainer = _trainer(features, config)
+    run = Run(args.out or _base(config, path), config, path, digest(features))
+    if args.out:
+        run.create()
+    return trainer, run if args.out else run.claim(), features
+
+
+def _resumed(args: argparse.Namespace, options: dict) -> tuple[Trainer, Run, Features]:
+    run = open_run(args.resume)
+    _refuse_changes(run, options, args.out)
+    features = run.read_features(args.features)
+    if not run.was_made_from(features):
+        raise FileError(f"{features.source}: not the features that {run.folder} was started with")
+    trainer = _trainer(features, run.config)
+    if (run.folder / CHECKPOINT).exists():
+        try:
+            trainer.load(run.read(CHECKPOINT))
+        except FileError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(f"{run.folder / CHECKPOINT}: {error}") from None
+        run.metrics(trainer.epoch)
+    for difference in differences(recorded_machine(run.folder)):
+        note(f"{run.folder}: {difference} here, so the last bits may differ")
+    for left in parts(run.folder):
+        left.unlink(missing_ok=True)
     return trainer, run, features
 
 
-def _load(trainer: Trainer, run: Run) -> None:
-    path = run.folder / CHECKPOINT
-    try:
-        trainer.load(read_arrays(path))
-    except ValueError as error:
-        raise RunError(f"{path}: {error}") from None
-    run.metrics(trainer.epoch)
+def _trainer(features: Features, config: Config) -> Trainer:
+    training = features.part("train")
+    return Trainer(training.features, training.labels, config)
 
 
 def _refuse_changes(run: Run, options: dict, out: Path | None) -> None:
@@ -188,20 +203,17 @@ def _refuse_changes(run: Run, options: dict, out: Path | None) -> None:
     for name, value in options.items():
         value = tuple(value) if isinstance(value, list) else value
         if value != stored[name]:
-            raise RunError(
+            raise FileError(
                 f"{run.folder}: a run with {name} {stored[name]}, found {name} {value}; "
                 "an existing run goes on as it began"
             )
     if out and out != run.folder:
-        raise RunError(f"--out {out} with --resume {run.folder}: expected one of them")
+        raise FileError(f"--out {out} with --resume {run.folder}: expected one of them")
 
 
-def _free_folder(config: Config, path: str) -> Path:
-    name = "emoji" if path == "default" else Path(path).stem
-    base = f"{name}-{config.loss}-hier{config.hier_weight:g}-seed{config.seed}"
-    numbered = (f"{base}-{number}" for number in itertools.count(2))
-    names = itertools.chain([base], numbered)
-    return next(f for f in (Path("runs") / name for name in names) if not f.exists())
+def _base(config: Config, path: str) -> Path:
+    name = "emoji" if path == EMBEDDED else Path(path).stem
+    return Path("runs") / f"{name}-{config.loss}-hier{config.hier_weight:g}-seed{config.seed}"
 
 
 def describe(trainer: Trainer, run: Run, features: Features) -> str:
@@ -232,10 +244,13 @@ def main(argv: list[str] | None = None) -> None:
     print(f"\n epoch{heading(config.recall_at, level_names(features))}  ({unit})")
     untouched = score(features, config.recall_at, 0.0, raw)
     print(f"   raw{line(untouched, level_names(features))}", flush=True)
+    go_on = f"go on with: {parser.prog} --resume {shlex.quote(str(run.folder))}"
     try:
         train(trainer, run, features)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"go on with: {parser.prog} --resume {run.folder}") from None
+        raise KeyboardInterrupt(go_on) from None
+    except OSError as error:  # a full disk, most likely
+        raise OSError(f"{error}; then {go_on}") from None
     written = [run.folder / name for name in (HEAD, METRICS)]
     if not args.no_pictures:
         from hier_ref.tree.report import show  # the tree reads runs; training never reads trees

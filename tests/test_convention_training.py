@@ -12,8 +12,9 @@ from synthetic import SIZES, call, save, words
 from hier_ref.config import Config
 from hier_ref.convention import CONVENTIONS, EXACT, RELEASED
 from hier_ref.evaluate import main as evaluate_main
+from hier_ref.files import read_arrays
 from hier_ref.losses import LOSSES
-from hier_ref.runs import CHECKPOINT, HEAD, METRICS, read_arrays
+from hier_ref.runs import CHECKPOINT, HEAD, METRICS
 from hier_ref.train import main as train_main
 from hier_ref.training import GRADIENTS, init_params, points, points_vjp
 

@@ -10,7 +10,8 @@ from synthetic import SIZES, call, clustered, save, words
 from hier_ref.config import Config
 from hier_ref.estimator import HierHead
 from hier_ref.features import read_features
-from hier_ref.runs import HEAD, read_arrays
+from hier_ref.files import read_arrays
+from hier_ref.runs import HEAD
 from hier_ref.train import HierHead as Public
 from hier_ref.train import main
 
@@ -31,7 +32,7 @@ def test_fit_is_the_training_of_the_command(tmp_path):
     training = read_features(path).part("train")
     fitted = HierHead(**SIZES).fit(training.features, training.labels)
     written = read_arrays(Path(tmp_path, "r", HEAD))
-    assert fitted.params_.keys() | {"classes"} == written.keys()
+    assert fitted.params_.keys() | {"classes", "run", "sha256"} == written.keys()
     for name, array in fitted.params_.items():
         np.testing.assert_array_equal(array, written[name])
     np.testing.assert_array_equal(fitted.classes_, written["classes"])

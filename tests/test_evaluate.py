@@ -12,7 +12,8 @@ from hier_ref import evaluate
 from hier_ref.config import Config
 from hier_ref.evaluate import Scores, heading, level_names, line, main, raw, score
 from hier_ref.features import read_features
-from hier_ref.runs import HEAD, METRICS, write_arrays
+from hier_ref.files import write_arrays
+from hier_ref.runs import HEAD, METRICS, open_run
 from hier_ref.train import main as train_main
 
 
@@ -68,7 +69,9 @@ def test_raw_needs_no_run_and_is_the_same_beside_one(run):
 
 def test_other_features_of_the_same_width_are_scored(run):
     save(Path("other.npz"), seed=1)
-    found = rows(call(main, "--run", run, "--features", "other.npz"))
+    ended = call(main, "--run", run, "--features", "other.npz")
+    assert ended.err == "note: other.npz: other features than those that r was started with\n"
+    found = rows(ended._replace(err=""))
     assert found["raw"] != rows(call(main, "--run", run))["raw"]
 
 
@@ -119,7 +122,10 @@ def test_an_unfinished_run_is_refused(run):
 
 
 def test_a_head_of_another_run_is_refused(run):
-    write_arrays(run / HEAD, {"head.weight": np.ones((3, 12)), "head.bias": np.ones(3)})
+    wrong = {"head.weight": np.ones((3, 12)), "head.bias": np.ones(3)}
+    write_arrays(run / HEAD, wrong)
+    assert "found another sha256" in refused("--run", run)
+    write_arrays(run / HEAD, open_run(run).sealed(wrong))
     assert refused("--run", run).endswith("expected head.weight (8, F), head.bias (8)")
 
 

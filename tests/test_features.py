@@ -310,7 +310,81 @@ def test_refused_neither_file_nor_folder(tmp_path):
     assert refusal(tmp_path / "pipe").startswith("file: found no regular file")
 
 
-@pytest.mark.parametrize("raw", [b"", b"not a zip", npy_bytes(ONES)], ids=["empty", "text", "npy"])
+FOREIGN = {
+    "a single .npy array": npy_bytes(ONES),
+    "a MATLAB file": b"MATLAB 5.0 MAT-file, Platform: GLNXA64",
+    "an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(40),
+    "a Parquet file": b"PAR1" + bytes(40),
+    "a Feather file": b"ARROW1" + bytes(40),
+    "a pickle, which can run any code when it is read": pickle.dumps({"a": 1}),
+    "a text file": b"label,f1,f2\n0,1.5,2.5\n",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_another_format_is_recognised_and_told_how_to_turn(tmp_path, name):
+    path = tmp_path / "a.npz"
+    path.write_bytes(FOREIGN[name])
+    line = refusal(path)
+    assert line.startswith(f"file: found {name}, expected an .npz file; in Python: ")
+    assert line.endswith("np.savez('features.npz', features=X, labels=y)")
+
+
+def test_a_torch_file_is_recognised(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as file:
+        file.writestr("a/data.pkl", pickle.dumps({}))
+    assert "found a PyTorch file" in refusal(tmp_path / "a.pt")
+
+
+def test_what_systems_and_archivers_add_is_left_out(tmp_path):
+    folder = save(tmp_path / "folder")
+    (folder / "._labels.npy").write_bytes(b"\0\5\26\7")
+    assert len(read_features(folder)) == N
+    path = save(tmp_path / "a.npz")
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("folder/", b"")
+        file.writestr("__MACOSX/._labels.npy", b"\0\5\26\7")
+    assert len(read_features(path)) == N
+
+
+def test_refused_without_a_name():
+    with pytest.raises(FeaturesError, match="found an empty name"):
+        read_features("")
+
+
+@pytest.mark.parametrize("key", ["features", "labels"])
+def test_refused_a_pipe_in_a_folder(tmp_path, key):
+    folder = save(tmp_path / "folder")
+    (folder / f"{key}.npy").unlink()
+    os.mkfifo(folder / f"{key}.npy")
+    assert refusal(folder).startswith(f"{key}: found no regular file")
+
+
+@pytest.mark.parametrize("point", [0xD800, 0xDFFF, 0x110000, 0xFFFFFFFF])
+@pytest.mark.parametrize("key", ["class_names", "paths", "level_names"])
+@pytest.mark.parametrize("order", "<>")
+def test_refused_what_is_no_character(tmp_path, point, key, order):
+    levels = {"levels": LABELS[:, None] // 10}
+    n = {"class_names": 41, "paths": N, "level_names": 1}[key]
+    text = np.full(n, "abcd").astype(f"{order}U4")
+    text.view(f"{order}u4")[2] = point
+    line = refusal(save(tmp_path / "a.npz", **(levels | {key: text})))
+    assert line == f"{key}: found U+{point:04X} in row 0, expected characters"
+
+
+def test_refused_two_levels_of_one_name(tmp_path):
+    two = {"levels": np.stack([LABELS, LABELS], 1), "level_names": np.array(["a", "a"])}
+    line = refusal(save(tmp_path / "a.npz", **two))
+    assert line == "level_names: found 'a' twice, expected another name for each level"
+
+
+@pytest.mark.parametrize("length", [1000, 100_000])
+def test_a_refusal_is_short_whatever_the_file_says(tmp_path, length):
+    line = refusal(save(tmp_path / "a.npz", split=np.full(N, "x" * length)))
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize("raw", [b"", b"not a zip"], ids=["empty", "text"])
 def test_refused_not_a_zip(tmp_path, raw):
     path = tmp_path / "a.npz"
     path.write_bytes(raw)

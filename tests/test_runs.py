@@ -3,36 +3,36 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import save
 
-from hier_ref import runs
+from hier_ref import files, machine
 from hier_ref.config import Config
 from hier_ref.features import read_features
+from hier_ref.files import FileError, read_arrays, write_arrays, write_bytes
 from hier_ref.runs import (
     CHECKPOINT,
     CONFIG,
     HEAD,
     METRICS,
     Run,
-    RunError,
-    digest,
     open_run,
-    read_arrays,
-    read_head,
-    write_arrays,
-    write_bytes,
+    recorded_machine,
 )
+from hier_ref.seals import digest, sealed
 
 CONTENT = {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32)}
 
 
 def refusal(function, *args):
     """The one line with which something is refused."""
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(FileError) as caught:
         function(*args)
     line = str(caught.value)
     assert "\n" not in line
@@ -64,7 +64,7 @@ def test_a_write_that_fails_leaves_the_last_whole_file(tmp_path, monkeypatch, st
     def fail(*args):
         raise OSError("no space left")
 
-    monkeypatch.setattr(runs.os, step, fail)
+    monkeypatch.setattr(files.os, step, fail)
     with pytest.raises(OSError, match="no space left"):
         write_bytes(path, b"half")
     assert path.read_bytes() == b"whole"
@@ -74,7 +74,7 @@ def test_a_file_is_renamed_only_when_it_is_whole(tmp_path, monkeypatch):
     seen = []
     rename = os.replace
     monkeypatch.setattr(
-        runs.os, "replace", lambda a, b: (seen.append(a.read_bytes()), rename(a, b))
+        files.os, "replace", lambda a, b: (seen.append(a.read_bytes()), rename(a, b))
     )
     write_bytes(tmp_path / "a", b"content")
     assert seen == [b"content"]
@@ -120,12 +120,13 @@ def test_a_missing_head_says_when_it_comes(tmp_path):
     ],
 )
 def test_a_head_of_another_configuration_is_refused(tmp_path, params):
-    write_arrays(tmp_path / HEAD, params)
-    line = refusal(read_head, tmp_path, Config(embedding=4))
+    run = make_run(tmp_path, embedding=4)
+    write_arrays(run.folder / HEAD, run.sealed(params))
+    line = refusal(run.read_head)
     assert line.endswith("expected head.weight (4, F), head.bias (4)")
     right = {"head.weight": np.ones((4, 3)), "head.bias": np.ones(4)}
-    write_arrays(tmp_path / HEAD, right)
-    assert read_head(tmp_path, Config(embedding=4)).keys() == right.keys()
+    write_arrays(run.folder / HEAD, run.sealed(right))
+    assert run.read_head().keys() == right.keys()
 
 
 # ---- The digest
@@ -166,14 +167,14 @@ def test_digest_sees_every_array_that_counts(tmp_path):
 
 
 def make_run(folder, **options):
-    run = Run(folder, Config(**options), "some.npz")
-    run.create("digest")
+    run = Run(folder, Config(**options), "some.npz", "digest")
+    run.create()
     return run
 
 
 def test_a_run_comes_back_from_its_folder(tmp_path):
     run = make_run(tmp_path / "deep" / "er", seed=3, tau=0.25, recall_at=(1, 10))
-    assert open_run(run.folder) == (run, "digest")
+    assert open_run(run.folder) == run
     assert os.listdir(run.folder) == [CONFIG]
 
 
@@ -188,7 +189,7 @@ def test_config_json_holds_every_option_and_the_versions(tmp_path):
 
 def test_an_empty_folder_may_become_a_run(tmp_path):
     make_run(tmp_path)
-    assert open_run(tmp_path)[1] == "digest"
+    assert open_run(tmp_path).sha256 == "digest"
 
 
 def test_a_folder_that_holds_anything_is_left_alone(tmp_path):
@@ -206,35 +207,53 @@ def test_a_folder_below_a_file_cannot_be_made(tmp_path):
 
 
 def changed(content, case):
-    """Text of a config.json with one fault."""
+    """Text of a config.json with one fault, sealed again so that the fault itself is met."""
     config, features = content["config"], content["features"]
-    return {
-        "not json": "{",
-        "a list": "[]",
-        "not text": b"\xff\xfe".decode("latin-1"),
-        "no config": json.dumps({"features": features}),
-        "an option less": json.dumps(
-            {"config": {k: v for k, v in config.items() if k != "tau"}, "features": features}
-        ),
-        "an option more": json.dumps({"config": config | {"x": 1}, "features": features}),
-        "out of range": json.dumps({"config": config | {"tau": -1}, "features": features}),
-        "another type": json.dumps({"config": config | {"batch": "b"}, "features": features}),
-        "no digest": json.dumps({"config": config, "features": {"path": "a"}}),
-        "config a list": json.dumps({"config": [], "features": features}),
+    fault = {
+        "no config": {"features": features},
+        "an option less": {
+            "config": {k: v for k, v in config.items() if k != "tau"},
+            "features": features,
+        },
+        "an option more": {"config": config | {"x": 1}, "features": features},
+        "out of range": {"config": config | {"tau": -1}, "features": features},
+        "another type": {"config": config | {"batch": "b"}, "features": features},
+        "no digest": {"config": config, "features": {"path": "a"}},
+        "config a list": {"config": [], "features": features},
     }[case]
+    return json.dumps(sealed(fault))
 
 
 @pytest.mark.parametrize(
     "case",
-    ["not json", "a list", "not text", "no config", "an option less", "an option more"]
-    + ["out of range", "another type", "no digest", "config a list"],
+    ["no config", "an option less", "an option more", "out of range", "another type"]
+    + ["no digest", "config a list"],
 )
-def test_a_damaged_configuration_is_refused(tmp_path, case):
+def test_a_wrong_configuration_is_refused(tmp_path, case):
     run = make_run(tmp_path)
     path = run.folder / CONFIG
-    path.write_bytes(changed(json.loads(path.read_text()), case).encode("latin-1"))
+    path.write_text(changed(json.loads(path.read_text()), case))
     line = refusal(open_run, tmp_path)
     assert line.startswith(f"{path}: expected the configuration of a run ("), line
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"{", "found no JSON"),
+        (b"\xff\xfe", "found no JSON"),
+        (b"[" * 10**5, "found no JSON"),
+        (b'{"config": ' + b"9" * 5000 + b"}", "found no JSON"),
+        (b"[]", "found no sha256"),
+        (b'{"config": {}}', "found no sha256"),
+        (b'{"sha256": 1}', "found another sha256"),
+        (b"", "found no JSON"),
+    ],
+)
+def test_a_damaged_configuration_is_refused(tmp_path, text, found):
+    run = make_run(tmp_path)
+    (run.folder / CONFIG).write_bytes(text)
+    assert refusal(open_run, tmp_path).startswith(f"{run.folder / CONFIG}: {found}")
 
 
 def test_a_folder_without_configuration_is_no_run(tmp_path):
@@ -256,12 +275,12 @@ def rows_of(*epochs):
     [(1, 3, [0, 1, 2, 3]), (2, 5, [0, 2, 4, 5]), (10, 3, [0, 3]), (2, 0, [0])],
 )
 def test_the_first_and_the_last_epoch_are_evaluated(tmp_path, eval_every, epochs, expected):
-    run = Run(tmp_path, Config(eval_every=eval_every, epochs=epochs), "")
+    run = Run(tmp_path, Config(eval_every=eval_every, epochs=epochs), "", "")
     assert [epoch for epoch in range(epochs + 1) if run.evaluates(epoch)] == expected
 
 
 def test_evaluations_after_the_last_checkpoint_are_made_again(tmp_path):
-    run = Run(tmp_path, Config(eval_every=2, epochs=5), "")
+    run = Run(tmp_path, Config(eval_every=2, epochs=5), "", "")
     run.write_metrics(rows_of(0, 2, 4))
     assert run.metrics(4) == rows_of(0, 2, 4)
     assert run.metrics(3) == run.metrics(2) == rows_of(0, 2)
@@ -269,12 +288,145 @@ def test_evaluations_after_the_last_checkpoint_are_made_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "{\n", '{"epoch": 0}\n', "[1]\n", '{"x": 0}\n', "\xff\n"]
+    "text", [None, "", "{\n", '{"epoch": 0}\n', "[1]\n", '{"x": 0}\n', "\xff\n", "[" * 10**5]
 )
 def test_damaged_evaluations_are_refused(tmp_path, text):
-    run = Run(tmp_path, Config(eval_every=2, epochs=5), "")
+    run = Run(tmp_path, Config(eval_every=2, epochs=5), "", "")
     if text is not None:
         (tmp_path / METRICS).write_bytes(text.encode("latin-1"))
+    assert refusal(run.metrics, 3).startswith(f"{tmp_path / METRICS}: ")
+
+
+def test_a_missing_evaluation_is_refused(tmp_path):
+    run = Run(tmp_path, Config(eval_every=2, epochs=5), "", "")
+    run.write_metrics(rows_of(0))
     line = refusal(run.metrics, 3)
-    assert line.startswith(f"{tmp_path / METRICS}: expected evaluations of epochs [0, 2] (")
-    assert (tmp_path / CHECKPOINT).exists() is False
+    assert line == f"{tmp_path / METRICS}: found epochs [0], expected evaluations of [0, 2]"
+
+
+# ---- Seals: what belongs together
+
+
+@pytest.mark.parametrize(
+    "change",
+    {
+        "digit": lambda lines: [lines[0], lines[1].replace("0.5", "0.6"), lines[2]],
+        "key": lambda lines: [lines[0].replace("recall", "recaal"), *lines[1:]],
+        "type": lambda lines: [lines[0].replace(": 0,", ": false,"), *lines[1:]],
+        "order": lambda lines: [lines[1], lines[0], lines[2]],
+        "twice": lambda lines: [lines[0], *lines],
+        "one less": lambda lines: [lines[0], lines[2]],
+        "seal": lambda lines: [lines[0].replace("a", "b"), *lines[1:]],
+        "no object": lambda lines: ["7", *lines[1:]],
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_an_evaluation_that_changed_or_moved_is_refused(tmp_path, change):
+    run = Run(tmp_path, Config(eval_every=2, epochs=5), "", "")
+    run.write_metrics(rows_of(0, 2, 4))
+    lines = (tmp_path / METRICS).read_text().splitlines()
+    changed = change[1](lines)
+    assert changed != lines
+    (tmp_path / METRICS).write_text("".join(f"{line}\n" for line in changed))
+    assert "another sha256 than its content and the lines before it have" in refusal(run.metrics, 4)
+
+
+def test_evaluations_of_another_run_are_refused(tmp_path):
+    run, other = (Run(tmp_path, Config(eval_every=2, epochs=5, seed=s), "", "") for s in (0, 1))
+    other.write_metrics(rows_of(0, 2, 4))
+    assert "or is of another run" in refusal(run.metrics, 4)
+
+
+def test_arrays_of_another_run_are_refused_and_arrays_that_changed(tmp_path):
+    run, same = (Run(tmp_path, Config(), path, "f") for path in ("a.npz", "moved.npz"))
+    others = Run(tmp_path, Config(seed=1), "a.npz", "f"), Run(tmp_path, Config(), "a.npz", "g")
+    write_arrays(run.folder / HEAD, run.sealed(CONTENT))
+    assert same.read(HEAD).keys() == CONTENT.keys()  # the path is no part of what a run is
+    for other in others:
+        assert "found arrays of run " in refusal(other.read, HEAD)
+    written = read_arrays(tmp_path / HEAD)
+    changes = {"a": written["a"] + 1e-15, "b": written["b"].astype(float), "more": np.zeros(1)}
+    for name, value in changes.items():
+        write_arrays(tmp_path / HEAD, written | {name: value})
+        assert "found another sha256 than its arrays have" in refusal(run.read, HEAD)
+    for name in written:
+        write_arrays(tmp_path / HEAD, {n: a for n, a in written.items() if n != name})
+        assert "found another sha256 than its arrays have" in refusal(run.read, HEAD)
+
+
+@pytest.mark.parametrize("name", ["seed", "tau", "lr_head", "loss", "epochs"])
+def test_an_option_that_changed_in_config_json_is_refused(tmp_path, name):
+    run = make_run(tmp_path)
+    path, other = run.folder / CONFIG, {"loss": "MS"}.get(name, 3)
+    content = json.loads(path.read_text())
+    content["config"][name] = other
+    path.write_text(json.dumps(content))
+    assert refusal(open_run, tmp_path).startswith(f"{path}: found another sha256 than its content")
+
+
+def test_spaces_and_order_of_config_json_do_not_matter(tmp_path):
+    run = make_run(tmp_path)
+    content = json.loads((run.folder / CONFIG).read_text())
+    (run.folder / CONFIG).write_text(json.dumps(dict(reversed(content.items()))))
+    assert open_run(tmp_path) == run
+
+
+def test_config_json_records_what_the_last_bits_hang_on(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+    found = json.loads((run.folder / CONFIG).read_text())["arithmetic"]
+    names = {"processor", "simd", "blas", "blas_kernel", "blas_threads", "blas_kernel_asked"}
+    assert found.keys() == names
+    assert all(found[name] for name in names - {"blas_kernel_asked"})
+    assert machine.differences(recorded_machine(tmp_path)) == []
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nonesuch")
+    assert machine.differences(recorded_machine(tmp_path)) == [
+        f"blas_kernel_asked was {found['blas_kernel_asked']}, is Nonesuch"
+    ]
+
+
+# ---- Names and folders
+
+
+def test_what_a_killed_process_left_does_not_lock_the_folder(tmp_path):
+    (tmp_path / ".config.json.part").write_text("half")
+    (tmp_path / ".config.json.77.part").write_text("half")
+    assert open_run(make_run(tmp_path).folder).sha256 == "digest"
+
+
+def test_two_runs_of_one_name_get_two_folders(tmp_path):
+    base = Run(tmp_path / "x", Config(), "", "")
+    assert [base.claim().folder.name for _ in range(3)] == ["x", "x-2", "x-3"]
+
+
+def test_of_many_processes_each_gets_a_folder_of_its_own(tmp_path):
+    claim = (
+        "import sys; from pathlib import Path; from hier_ref.runs import Run; "
+        "from hier_ref.config import Config; sys.stdin.read(1); "
+        "print(Run(Path('x'), Config(), '', '').claim().folder)"
+    )
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    root = str(Path(files.__file__).resolve().parents[1])
+    environment = os.environ | {"PYTHONPATH": root}
+    command = [sys.executable, "-c", claim]
+    started = [subprocess.Popen(command, env=environment, **options) for _ in range(6)]
+    got = sorted(process.communicate("\n", timeout=60)[0].strip() for process in started)
+    assert got == sorted(["x", *(f"x-{n}" for n in range(2, 7))])
+
+
+def test_a_name_that_cannot_be_made_does_not_count_for_ever(tmp_path):
+    (tmp_path / "file").write_text("")
+    line = refusal(Run(tmp_path / "file" / "x", Config(), "", "").claim)
+    assert line.endswith("cannot write there (Not a directory)")
+
+
+@pytest.mark.parametrize("name", [CONFIG, HEAD, METRICS, CHECKPOINT])
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_refused(tmp_path, name):
+    run = make_run(tmp_path)
+    reader = {CONFIG: lambda: open_run(tmp_path), METRICS: lambda: run.metrics(3)}
+    read = reader.get(name, lambda: run.read(name))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    assert refusal(read).startswith(f"{tmp_path / name}: found no regular file")
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    assert refusal(read).startswith(f"{tmp_path / name}: found no regular file")

@@ -1,5 +1,6 @@
 """`python -m hier_ref.train` as a user meets it: what it prints, writes, resumes and refuses."""
 
+import errno
 import io
 import json
 import os
@@ -17,9 +18,12 @@ from synthetic import SIZES, call, clustered, files, save, words
 
 from hier_ref import training
 from hier_ref.config import Config
+from hier_ref.evaluate import main as evaluate
 from hier_ref.features import default_features
-from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS, read_arrays, write_arrays
+from hier_ref.files import read_arrays, write_arrays
+from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS, open_run
 from hier_ref.train import main, make_parser
+from hier_ref.tree.report import main as tree
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = (HEAD, METRICS)
@@ -90,7 +94,7 @@ def test_the_head_file_is_what_was_trained():
     train("--out", "r")
     head, state = read_arrays(Path("r", HEAD)), read_arrays(Path("r", CHECKPOINT))
     names = {"head.weight", "head.bias", "loss.class_proxies", "proxies"}
-    assert head.keys() == names | {"classes"}
+    assert head.keys() == names | {"classes", "run", "sha256"}
     for name in names:
         np.testing.assert_array_equal(head[name], state[f"params.{name}"])
     np.testing.assert_array_equal(head["classes"], np.arange(8))
@@ -318,6 +322,83 @@ def test_resuming_with_other_features_is_refused():
     assert line == "other.npz: not the features that r was started with"
 
 
+CHANGES = {
+    "features": lambda c: {"features": c["features"][::-1]},
+    "split": lambda c: {"split": np.where(c["labels"] < 8, "test", "train")},
+    "labels": lambda c: {"labels": c["labels"][::-1]},
+    "levels": lambda c: {"levels": c["levels"][::-1]},
+    "level_names": lambda c: {"level_names": np.array(["other"])},
+    "class_names": lambda c: {"class_names": np.array([f"c{n}" for n in range(16)])},
+    "paths": lambda c: {"paths": np.array([f"{n}.png" for n in range(96)])},
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_features_replaced_under_the_same_name_are_refused(key):
+    train("--out", "r")
+    save(Path("good.npz"), **CHANGES[key](clustered()))
+    for command, option in ((main, "--resume"), (evaluate, "--run"), (tree, "--run")):
+        line = refused(call(command, option, "r"), files("."))
+        assert line.startswith("good.npz: not the features that r was started with: "), command
+
+
+def test_a_run_named_with_strange_characters_is_quoted(monkeypatch):
+    interrupt_at(monkeypatch, 3)
+    ended = train("--out", "my run; $x")
+    assert ended.err.endswith("--resume 'my run; $x'\n")
+
+
+def test_features_without_a_name_are_refused():
+    before = files(".")
+    for features in ("", " "):
+        line = refused(train("--out", "r", features=features), before)
+        assert line.startswith(("'': file: found an empty name", ": file: found nothing"))
+
+
+def test_a_file_called_default_is_a_file():
+    save(Path("default"))
+    assert train("--out", "r", features="default").code == 0
+    assert json.loads(Path("r", CONFIG).read_text())["features"]["path"] == "./default"
+    assert resume("r").code == 0
+
+
+def test_a_full_disk_names_the_file_and_how_to_go_on(monkeypatch):
+    train("--out", "whole")
+    sync, calls = os.fsync, iter(range(100))
+
+    def full(number):
+        if next(calls) == 4:  # the checkpoint of epoch 2
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        ended = train("--out", "r")
+    assert ended.code == 2
+    go_on = "then go on with: python -m hier_ref.train --resume r"
+    path = Path("r", CHECKPOINT)
+    assert ended.err == f"error: [Errno 28] No space left on device: '{path}'; {go_on}\n"
+    assert not list(Path("r").glob(".*"))
+    assert resume("r").code == 0
+    assert results("r") == results("whole")
+
+
+def test_resuming_says_that_another_machine_may_give_other_bytes(monkeypatch):
+    train("--out", "r")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nonesuch")
+    ended = resume("r")
+    assert ended.code == 0
+    assert ended.err.startswith("note: r: blas_kernel_asked was ")
+    assert ended.err.endswith("is Nonesuch here, so the last bits may differ\n")
+
+
+def test_resuming_removes_what_a_killed_process_left():
+    train("--out", "r")
+    Path("r", ".checkpoint.npz.123.part").write_bytes(b"half")
+    assert resume("r").code == 0
+    assert set(files("r")) == {HEAD, METRICS, CONFIG, CHECKPOINT}
+
+
 def test_resuming_what_is_no_run_is_refused():
     Path("empty").mkdir()
     for name in ("none", "empty", "good.npz"):
@@ -346,7 +427,17 @@ def test_resuming_from_the_checkpoint_of_another_run_is_refused():
     train("--out", "other", embedding=9)
     Path("r", CHECKPOINT).write_bytes(Path("other", CHECKPOINT).read_bytes())
     line = refused(resume("r"), files("."))
-    assert line == f"{Path('r', CHECKPOINT)}: not the parameters of this configuration"
+    assert line.startswith(f"{Path('r', CHECKPOINT)}: found arrays of run ")
+
+
+def test_resuming_from_parameters_of_another_form_is_refused():
+    train("--out", "r")
+    run = open_run(Path("r"))
+    state = run.read(CHECKPOINT)
+    for wrong in ({"params.head.bias": np.zeros(9)}, {"epoch": np.array(99)}, {"more": np.ones(1)}):
+        write_arrays(Path("r", CHECKPOINT), run.sealed(state | wrong))
+        line = refused(resume("r"), files("."))
+        assert line == f"{Path('r', CHECKPOINT)}: not the parameters of this configuration"
 
 
 def test_an_exploding_run_ends_in_one_line_and_keeps_its_last_checkpoint():
@@ -358,7 +449,7 @@ def test_an_exploding_run_ends_in_one_line_and_keeps_its_last_checkpoint():
     assert ended.err.endswith("try lower learning rates\n")
     assert ended.err.count("\n") == 1
     rows = Path("r", METRICS).read_text().splitlines()
-    state = read_arrays(Path("r", CHECKPOINT))
+    state = open_run(Path("r")).read(CHECKPOINT)
     assert state["epoch"] == json.loads(rows[-1])["epoch"] > 0
     assert all(np.isfinite(array).all() for array in state.values())
     assert not Path("r", HEAD).exists()

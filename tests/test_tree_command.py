@@ -100,7 +100,8 @@ def test_the_run_folder_is_where_files_go_and_the_rule_is_told():
 def test_no_levels_and_no_names(tmp_path):
     path = save(tmp_path / "bare.npz", levels=None, level_names=None)
     ended = call(main, "--run", "r", "--features", path, "--out", tmp_path / "t")
-    assert (ended.code, ended.err) == (0, "")
+    note = f"note: {path}: other features than those that r was started with\n"
+    assert (ended.code, ended.err) == (0, note)
     assert "purity class" in ended.out and "purity pair" not in ended.out
     names = json.loads((tmp_path / "t" / "tree.json").read_text("utf-8"))["nodes"][0]["name"]
     assert names == "class 8 [48]"
@@ -111,7 +112,8 @@ def test_one_test_class(tmp_path):
     split = np.where(labels < 15, "train", "test")
     path = save(tmp_path / "one.npz", split=split)
     ended = call(main, "--run", "r", "--features", path, "--out", tmp_path / "t")
-    assert (ended.code, ended.err) == (0, "")
+    note = f"note: {path}: other features than those that r was started with\n"
+    assert (ended.code, ended.err) == (0, note)
     line = next(line for line in ended.out.splitlines() if line.startswith("proxies, rule lca"))
     assert line.split()[3:] == ["1.000", "1.000", "-", "-"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
-from hier_ref.runs import write_bytes
+from hier_ref.files import write_bytes
 
 SCALE = 3
 INK, GREY, PALE = "#222222", "#777777", "#dddddd"

@@ -12,6 +12,7 @@ import numpy as np
 
 import hier_ref
 from hier_ref.convention import EXACT
+from hier_ref.files import write_bytes
 from hier_ref.oracle.adapters import CandidateError, load_candidate
 from hier_ref.oracle.case import reference
 from hier_ref.oracle.check import CODES, Report, check
@@ -23,7 +24,6 @@ from hier_ref.oracle.run import DTYPES, Candidate, ask
 from hier_ref.oracle.selftest import selftest
 from hier_ref.oracle.stages import NEEDS
 from hier_ref.oracle.suite import Entry, SuiteError, load_suite
-from hier_ref.runs import write_bytes
 
 BROKEN, NOTHING = 70, ""
 Beat = Callable[[str], None]  # told what is about to run, and NOTHING after it

@@ -15,13 +15,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from hier_ref.convention import EXACT, RELEASED, Convention
+from hier_ref.files import write_bytes
 from hier_ref.hier import ball_points, hier_stages
 from hier_ref.oracle.case import Case, answers, reference
 from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, deviation
 from hier_ref.oracle.suite import ARRAYS, CORE, HERE, SCHEMA, TEXT, Entry, arrays_of, describe
 from hier_ref.oracle.textbook import by_autograd, distances, shuffled, textbook
 from hier_ref.pairwise import pairwise_distance
-from hier_ref.runs import write_bytes
 from hier_ref.triplets import LEVELS, sample_draws
 
 FLOOR = 2e-4  # least margin of a case that is not a tie

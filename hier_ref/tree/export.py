@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hier_ref.runs import write_bytes
+from hier_ref.files import write_bytes
 from hier_ref.tree.structure import NONE, POINT, PROXY, Tree
 
 FORMAT = "hier_ref tree 1"

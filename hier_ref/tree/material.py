@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.evaluate import level_names
-from hier_ref.features import CONTRACT, Features, default_features, read_features
-from hier_ref.runs import open_run, read_head
+from hier_ref.features import CONTRACT, Features
+from hier_ref.runs import open_run
 from hier_ref.training import embed, points
 
 LIMIT = 5000  # the distances of many more rows would fill the memory
@@ -55,12 +55,12 @@ def gather(folder: Path, features: Features | None = None, limit: int = LIMIT) -
     drawn, always the same. Raises ValueError for a run that is not in the ball, and for features
     of another width.
     """
-    run, _ = open_run(folder)
-    config, params = run.config, read_head(folder, run.config)
+    run = open_run(folder)
+    config, params = run.config, run.read_head()
     if not config.c:
         raise ValueError(f"{folder}: trained on the sphere (c 0), expected a run in the ball")
     if features is None:
-        features = read_features(default_features() if run.features == "default" else run.features)
+        features = run.read_features()
     rows = unseen_rows(features, limit)
     per_row = [key for key, rule in CONTRACT.items() if rule.axes[0] == "N"]
     kept = {key: getattr(features, key) for key in per_row}

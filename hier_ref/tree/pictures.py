@@ -17,7 +17,7 @@ QUERIES, NEAREST = 8, 10
 
 def finished_metrics(folder: Path) -> list[dict]:
     """Return the evaluations of a finished run."""
-    run = open_run(folder)[0]
+    run = open_run(folder)
     return run.metrics(run.config.epochs)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.command import Parser
+from hier_ref.command import Parser, note
 from hier_ref.evaluate import raw
-from hier_ref.features import Features, read_features
+from hier_ref.features import Features
 from hier_ref.losses import unit
 from hier_ref.pairwise import pairwise_distance, pairwise_sq
 from hier_ref.runs import open_run
@@ -124,7 +124,7 @@ def show(folder: Path, features: Features) -> list[Path]:
 
     A run without proxies has no tree, and one on the sphere is not laid out at all.
     """
-    run, metrics = open_run(folder)[0], finished_metrics(folder)
+    run, metrics = open_run(folder), finished_metrics(folder)
     if not run.config.c:
         return save_curves(folder, metrics)
     material = gather(folder, features)
@@ -174,14 +174,16 @@ def main(argv: list[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     if args.points < 1:
         raise ValueError(f"--points {args.points}: expected at least 1")
-    features = read_features(args.features) if args.features else None
-    run = gather(args.run, features, args.points)
+    run = gather(args.run, open_run(args.run).read_features(args.features), args.points)
     if run.l is None:
         raise ValueError(
             f"{args.run}: trained without HIER, so it has no proxies to make a tree of; "
             "score it with --beside"
         )
     beside = gather(args.beside, run.source, args.points) if args.beside else None
+    for folder in (args.run, args.beside):
+        if folder and not open_run(folder).was_made_from(run.source):
+            note(f"{run.source.source}: other features than those that {folder} was started with")
     trees = {rule: read_tree(run.z, run.l, run.c, rule) for rule in RULES}
     tree = trees[args.rule]
     print(f"features  {run.part.source}\n{describe(tree, run, args.rule)}\n")

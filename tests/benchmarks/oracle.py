@@ -20,7 +20,7 @@ from candidates.mutants import MUTANTS  # noqa: E402
 from candidates.plain import BLACK_BOX  # noqa: E402
 
 import hier_ref.oracle  # noqa: E402
-from hier_ref.runs import write_bytes  # noqa: E402
+from hier_ref.files import write_bytes  # noqa: E402
 
 BY_NAME = {mutant.name: mutant for mutant in (*MUTANTS, *LATER)}
 FORMS = {"stages": None, "black box": BLACK_BOX}

@@ -17,11 +17,11 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from candidates.benign import FORMS, REARRANGED, variant  # noqa: E402
 
+from hier_ref.files import write_bytes  # noqa: E402
 from hier_ref.oracle import check, load_suite  # noqa: E402
 from hier_ref.oracle.cases import drawn  # noqa: E402
 from hier_ref.oracle.generate import budgets  # noqa: E402
 from hier_ref.oracle.suite import Entry  # noqa: E402
-from hier_ref.runs import write_bytes  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "peace.json"
 
