@@ -9,13 +9,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import autograd.numpy as np
+import numpy as onp
 from autograd.scipy.special import erfc
+from autograd.tracer import getval
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
+
+from hier_ref.ranges import number, power, whole
 
 Params = dict[str, NDArray]
 ROOT_HALF = 0.5**0.5
 PEAK = (0.5 / math.pi) ** 0.5  # density of a normal number at 0
+FAR = 40.0  # beyond, this density is 0 in float64, and squares would overflow at last
 
 
 def _centred(f: NDArray) -> NDArray:
@@ -24,19 +29,27 @@ def _centred(f: NDArray) -> NDArray:
     return f - np.mean(f, axis=-1, keepdims=True)
 
 
-def _spread(centred: NDArray, eps: float) -> NDArray:
-    """Return the standard deviation of centred rows, eps added to the variance, (..., 1)."""
-    return np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + eps)
+def _standard(f: NDArray, eps: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Return h, s and t, (..., F), (..., 1) twice: h t are the centred rows, s t their deviation.
+
+    eps is added to the variance. t is a power of two, which makes large rows small before they
+    are added and squared, and leaves every digit; 1 for a constant row, whose deviation is √eps.
+    """
+    t = onp.maximum(power(f), 1)
+    h = _centred(f / t)
+    t = onp.where(onp.any(getval(h), axis=-1, keepdims=True), t, 1)
+    return h, np.sqrt(np.mean(h**2, axis=-1, keepdims=True) + eps / t / t), t
 
 
 def layer_norm(f: NDArray, eps: float = 1e-5) -> NDArray:
     """Centre each row and divide it by its standard deviation. (N1), without affine part.
 
-    (..., F) -> (..., F); domain eps > 0. A constant row becomes exactly 0 (K40).
+    (..., F) -> (..., F), finite, as large as they may be; domain eps > 0. A constant row becomes
+    exactly 0 (K40), and a row whose spread is far below √eps nearly so. NaN stays NaN.
     Source: Ba, Kiros, Hinton 2016, mean and deviation of equation 3; no gain and bias.
     """
-    centred = _centred(f)
-    return centred / _spread(centred, eps)
+    h, s, _ = _standard(f, eps)
+    return h / s
 
 
 def layer_norm_vjp(g: NDArray, f: NDArray, eps: float = 1e-5) -> NDArray:
@@ -45,10 +58,9 @@ def layer_norm_vjp(g: NDArray, f: NDArray, eps: float = 1e-5) -> NDArray:
     (..., F), (..., F) -> (..., F). Finite everywhere, 1/sqrt(eps) steep at a constant row (K40).
     Derived in docs/6-training.md.
     """
-    centred = _centred(f)
-    s = _spread(centred, eps)
-    n = centred / s
-    return (_centred(g) - n * np.mean(g * n, axis=-1, keepdims=True)) / s
+    h, s, t = _standard(f, eps)
+    n = h / s
+    return (_centred(g) - n * np.mean(g * n, axis=-1, keepdims=True)) / s / t
 
 
 def linear(f: NDArray, weight: NDArray, bias: NDArray) -> NDArray:
@@ -83,7 +95,8 @@ def gelu_vjp(g: NDArray, x: NDArray) -> NDArray:
 
     x of any shape. Derived in docs/6-training.md.
     """
-    return g * (0.5 * erfc(-ROOT_HALF * x) + PEAK * x * np.exp(-0.5 * x**2))
+    bell = np.exp(-0.5 * np.clip(x, -FAR, FAR) ** 2)
+    return g * (0.5 * erfc(-ROOT_HALF * x) + PEAK * x * bell)
 
 
 def relu(x: NDArray) -> NDArray:
@@ -135,13 +148,17 @@ def init_head(
     """Draw the weights of a new head: orthonormal rows and zero biases. (N3).
 
     `widths` are those of the embedding, or of the hidden layer and the embedding. The last weight
-    is multiplied by `scale`. Raises ValueError for a size below 1. Source: the HIER authors'
-    released linear head starts so, with scale 1; derived in docs/6-training.md.
+    is multiplied by `scale`. Raises ValueError for a size below 1 and a scale that is negative or
+    beyond the range of `dtype`. Source: the HIER authors' released linear head starts so, with
+    scale 1; derived in docs/6-training.md.
     """
     sizes = (n_features, *widths)
     if min(sizes) < 1:
         path = " to ".join(map(str, sizes))
         raise ValueError(f"head from {path} numbers: expected at least 1 of each")
+    for size in sizes:
+        whole("size of a layer", size, 1)
+    number("scale", scale, zero=True, dtype=dtype)
     params = {}
     for layer, n_in, n_out in zip((HIDDEN, LAST)[-len(widths) :], sizes, widths, strict=False):
         size = scale if layer is LAST else 1.0
