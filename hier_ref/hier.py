@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from hier_ref.convention import EXACT, Convention
 from hier_ref.levels import Rule, level_loss, level_stages
+from hier_ref.poincare import root
+from hier_ref.ranges import number, rows
 from hier_ref.surrogates import riemannian, riemannian_vjp
 from hier_ref.triplets import LEVELS, Draws, sample_draws
 
@@ -46,10 +48,11 @@ def hier_loss(
 
     x (B, D) and proxies (P, D) are tangent vectors at the origin, any length; draws hold the
     triplets and the noise. Differentiable by autograd, surrogates included. Raises ValueError
-    for shapes that do not match, indices out of range and values that are not finite. Without
-    triplets a level is 0 (K27). Source: Kim et al., CVPR 2023; derived in docs/4-hier.md.
+    for shapes that do not match, indices out of range, values that are not finite, and parameters
+    that are no numbers above 0 (margin: or 0). Without triplets a level is 0 (K27).
+    Source: Kim et al., CVPR 2023; derived in docs/4-hier.md.
     """
-    check_inputs(x, proxies, draws)
+    check_inputs(x, proxies, draws, c=c, clip_radius=clip_radius, tau=tau, margin=margin)
     z = ball_points(x, c, clip_radius, convention)
     l = ball_points(proxies, c, clip_radius, convention)
     distance, rule = convention.ball().pairwise_distance, Rule(tau, margin, convention)
@@ -74,7 +77,7 @@ def hier_stages(
     proxy: triplets_s, lca_pair_s, lca_triple_s, hinge_s, loss_s; loss; and backwards grad_d_zl,
     grad_d_ll, grad_z, grad_l (before the Riemannian scaling), grad_x, grad_proxies.
     """
-    check_inputs(x, proxies, draws)
+    check_inputs(x, proxies, draws, c=c, clip_radius=clip_radius, tau=tau, margin=margin)
     s = {
         "z": ball_points(x, c, clip_radius, convention),
         "l": ball_points(proxies, c, clip_radius, convention),
@@ -108,8 +111,12 @@ def hier_grad(
     return s["loss"], s["grad_x"], s["grad_proxies"]
 
 
-def check_inputs(x: NDArray, proxies: NDArray, draws: Draws) -> None:
-    """Raise ValueError, naming what was found and expected, unless the inputs fit together."""
+def check_inputs(x: NDArray, proxies: NDArray, draws: Draws, *, c: float, **others: float) -> None:
+    """Raise ValueError, naming what was found and expected, unless the inputs fit together.
+
+    x (B, D) and proxies (P, D), float32 or float64; the parameters are numbers that their dtype
+    holds, above 0 but for a margin of 0.
+    """
     x, proxies = getval(x), getval(proxies)
     if x.ndim != 2 or proxies.ndim != 2 or x.shape[1] != proxies.shape[1]:
         raise ValueError(f"x {x.shape} and proxies {proxies.shape}: expected (B, D) and (P, D)")
@@ -118,18 +125,9 @@ def check_inputs(x: NDArray, proxies: NDArray, draws: Draws) -> None:
     for name, array in (("x", x), ("proxies", proxies)):
         if array.dtype not in (np.float32, np.float64):
             raise ValueError(f"{name} is {array.dtype}: expected float32 or float64")
-        bad = np.flatnonzero(~np.isfinite(array).all(1))
-        if len(bad):
-            raise ValueError(f"{name} is not finite in row {bad[0]} ({len(bad)} such rows)")
+        rows(name, array)
     for level, n in zip(LEVELS, (len(x), len(proxies)), strict=True):
-        triplets, gumbel = draws.level(level)
-        if triplets.ndim != 2 or triplets.shape[1] != 3:
-            raise ValueError(f"triplets_{level} {triplets.shape}: expected (T, 3)")
-        if len(triplets) and triplets.dtype.kind not in "iu":
-            raise ValueError(f"triplets_{level} is {triplets.dtype}: expected integers")
-        if len(triplets) and not 0 <= triplets.min() <= triplets.max() < n:
-            raise ValueError(f"triplets_{level} has indices outside 0..{n - 1}")
-        for noise in gumbel or ():
-            if noise.shape != (len(triplets), len(proxies)):
-                expected = (len(triplets), len(proxies))
-                raise ValueError(f"gumbel_{level} {noise.shape}: expected {expected}")
+        draws.check(level, n, len(proxies))
+    root(c)
+    for name, value in {"c": c, **others}.items():
+        number(name, value, zero=name == "margin", dtype=np.result_type(x, proxies))

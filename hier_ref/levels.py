@@ -5,15 +5,17 @@ comes from is `hier_ref.hier`'s business. Every forward is directly followed by 
 Chapter: docs/4-hier.md.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import autograd.numpy as np
 import numpy as onp
 from autograd.tracer import getval
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array
 
 from hier_ref.convention import EXACT, Convention
+from hier_ref.ranges import number, rows
 from hier_ref.surrogates import pick
 from hier_ref.triplets import Draws
 
@@ -21,12 +23,22 @@ from hier_ref.triplets import Draws
 BLOCK = 256
 
 
-class Rule(NamedTuple):
-    """How the triplets of a level are judged."""
+@dataclass(frozen=True)
+class Rule:
+    """How the triplets of a level are judged; ValueError unless tau > 0 and margin >= 0."""
 
     tau: float = 0.1
     margin: float = 0.1
     convention: Convention = EXACT
+
+    def __post_init__(self):
+        """Refuse what no level can be judged by."""
+        self.check(np.float64)
+
+    def check(self, dtype: DTypeLike) -> None:
+        """Refuse numbers that would be 0 or infinite in the dtype of the distances."""
+        number("tau", self.tau, dtype=dtype)
+        number("margin", self.margin, zero=True, dtype=dtype)
 
 
 RULE = Rule()
@@ -37,15 +49,19 @@ def choice_weights(far: NDArray, arrival: NDArray, tau: float) -> NDArray:
 
     far (T, P) is the distance of each proxy to the farthest member of the set, arrival (T, P)
     Exp(1) noise, tau > 0 the temperature -> (T, P), rows summing to 1. The largest weight is
-    the hard choice. Equals softmax(-far/tau + Gumbel noise). Source: derived in docs/3 and 4.
+    the hard choice. Equals softmax(-far/tau + Gumbel noise). ValueError for another tau.
+    Source: derived in docs/3 and 4.
     """
-    rate = np.exp((np.min(far, axis=1, keepdims=True) - far) / tau)
+    number("tau", tau)
+    with onp.errstate(over="ignore"):  # a tau far below all differences: exp(-inf) is right
+        rate = np.exp((np.min(far, axis=1, keepdims=True) - far) / tau)
     w = rate / arrival
     return w / np.sum(w, axis=1, keepdims=True)
 
 
 def choice_weights_vjp(g: NDArray, w: NDArray, tau: float) -> NDArray:
     """Gradient of `choice_weights` to `far`: (T, P) cotangent, (T, P) weights -> (T, P). (H1')."""
+    number("tau", tau)
     return w * (onp.sum(w * g, axis=1, keepdims=True) - g) / tau
 
 
@@ -159,6 +175,9 @@ def _scatter(rows: NDArray, index: NDArray, n: int) -> NDArray:
 
 def _blocks(d: NDArray, draws: Draws, level: str, rule: Rule):
     """Yield (triplets, Block) for some triplets of a level at a time."""
+    rows("d", d)
+    draws.check(level, *d.shape)
+    rule.check(getval(d).dtype)
     n = d.shape[1]
     # With three proxies or fewer nobody else is left to choose, and the ban is lifted (K28).
     own = rule.convention.proxy_may_be_own_ancestor or level == "data" or n <= 3
@@ -175,7 +194,8 @@ def _divisor(lca_pair: NDArray, lca_triple: NDArray, rule: Rule) -> int:
 def level_loss(d: NDArray, draws: Draws, level: str, rule: Rule = RULE) -> float:
     """Mean hinge over the triplets of one level, 0 if there is none (K27). (H4).
 
-    d (N, P) distances of the level's points to the proxies. Differentiable by autograd.
+    d (N, P) distances of the level's points to the proxies. Differentiable by autograd. Raises
+    ValueError for distances that are not finite and draws that do not fit.
     """
     blocks = [block for _, block in _blocks(d, draws, level, rule)]
     if not blocks:
@@ -187,7 +207,10 @@ def level_loss(d: NDArray, draws: Draws, level: str, rule: Rule = RULE) -> float
 def level_stages(
     d: NDArray, draws: Draws, level: str, rule: Rule = RULE, gradient: bool = True
 ) -> dict:
-    """Every intermediate of one level and its gradient `grad_d` (N, P), 0 unless asked. (H4')."""
+    """Every intermediate of one level and its gradient `grad_d` (N, P), 0 unless asked. (H4').
+
+    Raises as `level_loss`.
+    """
     grad_d = onp.zeros_like(d)
     none = onp.zeros(0, int), onp.zeros(0, int), onp.zeros(0, d.dtype)
     rows = [none]

@@ -29,19 +29,28 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.ndarray | np.generic) and not value.ndim else value
 
 
-def number(name: str, value: Any, *, zero: bool = False, dtype: DTypeLike = np.float64) -> float:
-    """Return a number above 0, or `zero`, that `dtype` holds with all its digits.
+def number(
+    name: str,
+    value: Any,
+    *,
+    zero: bool = False,
+    signed: bool = False,
+    dtype: DTypeLike = np.float64,
+) -> float:
+    """Return a number above 0, or also 0, or of any sign, that `dtype` holds with all its digits.
 
     Raises ValueError for another, and for what is no number, True and False among it.
     """
-    found, least = _plain(value), "at least 0" if zero else "more than 0"
+    found = _plain(value)
     real = isinstance(found, Real) and not isinstance(found, bool)
-    if not real or not (0 < found < math.inf or (zero and found == 0)):
+    size = abs(found) if real and signed else found
+    if not real or not (0 < size < math.inf or (size == 0 and (zero or signed))):
+        least = "finite" if signed else "at least 0" if zero else "more than 0"
         raise ValueError(f"{name} {shown(found)}: expected a number, {least}")
     low, high = (float(getattr(np.finfo(dtype), end)) for end in ("tiny", "max"))
-    if found and not low <= found <= high:
-        range_ = f"from {low:.3g} to {high:.3g}, the range of {np.dtype(dtype)}"
-        raise ValueError(f"{name} {shown(found)}: expected a number {range_}")
+    if size and not low <= size <= high:
+        allowed = f"from {low:.3g} to {high:.3g}, the range of {np.dtype(dtype)}"
+        raise ValueError(f"{name} {shown(found)}: expected a number {allowed}")
     return float(found)
 
 

@@ -13,8 +13,10 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from hier_ref.convention import EXACT, Convention
+from hier_ref.ranges import whole
 
 LEVELS = ("data", "proxy")
+LEAST_NOISE = -80.0  # no Gumbel number is below -4 or so, and exp(80) is finite in float32
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,23 @@ class Draws:
     def level(self, level: str) -> tuple[NDArray, tuple[NDArray, NDArray] | None]:
         """Return the triplets and the captured noise of one level."""
         return getattr(self, f"triplets_{level}"), getattr(self, f"gumbel_{level}")
+
+    def check(self, level: str, n_points: int, n_proxies: int) -> None:
+        """Raise ValueError unless the triplets and the noise of a level fit so many points."""
+        triplets, gumbel = self.level(level)
+        if triplets.ndim != 2 or triplets.shape[1] != 3:
+            raise ValueError(f"triplets_{level} {triplets.shape}: expected (T, 3)")
+        if len(triplets) and triplets.dtype.kind not in "iu":
+            raise ValueError(f"triplets_{level} is {triplets.dtype}: expected integers")
+        if len(triplets) and not 0 <= triplets.min() <= triplets.max() < n_points:
+            raise ValueError(f"triplets_{level} has indices outside 0..{n_points - 1}")
+        for noise in gumbel or ():
+            expected = (len(triplets), n_proxies)
+            if noise.shape != expected:
+                raise ValueError(f"gumbel_{level} {noise.shape}: expected {expected}")
+            if noise.size and not LEAST_NOISE <= noise.min() <= noise.max() < np.inf:
+                found = f"gumbel_{level} from {noise.min():.3g} to {noise.max():.3g}"
+                raise ValueError(f"{found}: expected finite noise, above {LEAST_NOISE}")
 
     def arrivals(self, level: str, block: int, n: int, dtype) -> Iterator[tuple]:
         """Yield (triplets, pair, triple) for `block` triplets at a time: arrival times. (T4).
@@ -64,9 +83,10 @@ def nearest_neighbours(d: NDArray, neighbours: int, first: NDArray | None = None
 
     d (N, N) distances, neighbours = K >= 0, first (N, N) boolean: columns that rank before
     all others -> (N, N) boolean. Columns as near as the K-th are all marked (K20), so that the
-    answer does not depend on the order of the points. K >= N marks everything.
+    answer does not depend on the order of the points. K >= N marks everything. ValueError for a K
+    that is no integer from 0 on.
     """
-    if neighbours <= 0:
+    if not whole("neighbours", neighbours):
         return np.zeros(d.shape, bool)
     if neighbours >= d.shape[1]:
         return np.ones(d.shape, bool)
@@ -83,11 +103,16 @@ def mutual_neighbours(
     """Mark the pairs in which each is among the other's K nearest neighbours. (T2).
 
     d (N, N) distances, labels (N,) classes or None -> (N, N) boolean, symmetric, with a False
-    diagonal: nobody is its own positive.
+    diagonal: nobody is its own positive. Raises ValueError for shapes that do not fit, for NaN
+    among the distances, and for a K that is no integer from 0 on.
     """
     d = np.array(d)
     if d.ndim != 2 or d.shape[0] != d.shape[1]:
         raise ValueError(f"distances of shape {d.shape}: expected a square (N, N) matrix")
+    if np.isnan(d).any():
+        row, column = np.argwhere(np.isnan(d))[0]
+        raise ValueError(f"distance {row}, {column} is NaN: expected numbers")
+    whole("neighbours", neighbours)
     first = None
     if labels is not None and convention.same_class_first:
         first = np.equal.outer(labels, labels)
@@ -97,7 +122,7 @@ def mutual_neighbours(
         np.fill_diagonal(d, np.inf)
         if first is not None:
             np.fill_diagonal(first, False)
-        neighbours = min(neighbours, len(d) - 1)
+        neighbours = max(0, min(neighbours, len(d) - 1))
     near = nearest_neighbours(d, neighbours, first)
     return near & near.T & ~np.eye(len(d), dtype=bool)
 
@@ -123,8 +148,9 @@ def sample_triplets(
 
     mutual (N, N) boolean -> (T, 3) integers (i, j, k), grouped by anchor i. j is uniform over
     the mutual neighbours of i and k over all the others, both with replacement. Anchors without
-    either give none (K21).
+    either give none (K21). Raises ValueError for a number of triplets below 1.
     """
+    whole("per_anchor", per_anchor, 1)
     positives, negatives = drawable(mutual, convention)
     anchors = np.flatnonzero(positives.any(1))
     columns = [_draw(rng, marked[anchors], per_anchor) for marked in (positives, negatives)]

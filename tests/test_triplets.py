@@ -46,9 +46,16 @@ def test_nearest_T1_same_class_ranks_first_and_then_by_distance():
     assert list(np.flatnonzero(near[3])) == [0, 1, 2, 3]  # its class 1, 3, then 2 at 4, 0 at 7
 
 
-@pytest.mark.parametrize("neighbours, count", [(-1, 0), (0, 0), (5, 5), (9, 5)])
+@pytest.mark.parametrize("neighbours, count", [(0, 0), (5, 5), (9, 5)])
 def test_nearest_T1_with_none_or_more_neighbours_than_points(neighbours, count):
     assert (nearest_neighbours(distances(LINE), neighbours).sum(1) == count).all()
+
+
+@pytest.mark.parametrize("neighbours", [-1, 2.5, True, np.nan])
+def test_neighbours_that_are_no_count_are_refused(neighbours):
+    for mark in (nearest_neighbours, mutual_neighbours):
+        with pytest.raises(ValueError, match="^neighbours .*: expected integers, at least 0$"):
+            mark(distances(LINE), neighbours)
 
 
 def test_nearest_K20_ties_at_the_last_place_are_all_marked():

@@ -1,11 +1,18 @@
 """What a metric loss is: a frozen dataclass of its hyper-parameters with three methods."""
 
+import dataclasses
 from typing import Protocol
 
+import numpy as np
+from autograd.tracer import getval
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from hier_ref.poincare import root
+from hier_ref.ranges import number, rows, whole
+
 Params = dict[str, NDArray]
+SIGNED = ("margin", "base")  # differences of cosines: of any sign
 
 
 class Loss(Protocol):
@@ -25,3 +32,29 @@ class Loss(Protocol):
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Return the loss and its explicit gradients with respect to z and to `params`."""
+
+
+class HyperParameters:
+    """What the losses share: their numbers are checked once, when a loss is made."""
+
+    def __post_init__(self):
+        """Raise ValueError naming the number, what was found and what was expected."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, int):
+                whole(field.name, value, 1)
+            elif isinstance(field.default, float):
+                number(field.name, value, signed=field.name in SIGNED, dtype=np.float32)
+
+
+def check_batch(z: NDArray, params: Params, c: float) -> None:
+    """Refuse points, parameters and curvatures that no loss has a value for.
+
+    z (B, D), params with rows of D numbers, c >= 0. Raises ValueError, saying what was found,
+    unless all of them are finite and fit.
+    """
+    rows("z", z)
+    if c != 0:
+        root(c)
+    for name, param in params.items():
+        rows(name, getval(param).reshape(-1, np.shape(param)[-1]), np.shape(z)[1])

@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from hier_ref import pairwise
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import HyperParameters, Params, check_batch
 from hier_ref.losses.parts import (
     cosine,
     cosine_vjp,
@@ -16,14 +16,17 @@ from hier_ref.losses.parts import (
     same_class,
 )
 from hier_ref.losses.similarity import Ball, closeness, closeness_vjp
+from hier_ref.ranges import number
 
 
 def multi_similarity(s: NDArray, labels: ArrayLike, alpha: float, beta: float) -> float:
     """Soft maxima of -s over images of one class and of s over all others, per image. (L8).
 
     (B, B) similarities less the base, (B,) -> scalar, the mean over images. A part without any
-    image is 0 (K31). Raises as `same_class`.
+    image is 0 (K31). Raises as `same_class`; ValueError unless alpha and beta are positive.
     """
+    number("alpha", alpha)
+    number("beta", beta)
     positive, negative = same_class(labels, len(s))
     pull = log_one_plus_sum_exp(-alpha * s, positive) / alpha
     return np.sum((pull + log_one_plus_sum_exp(beta * s, negative) / beta) / len(s))
@@ -42,7 +45,7 @@ def multi_similarity_vjp(
 
 
 @dataclass(frozen=True)
-class MultiSimilarity:
+class MultiSimilarity(HyperParameters):
     """Multi-similarity by cosine, over all pairs of the batch: no mining. (L8).
 
     It sees directions only: c has no effect.
@@ -62,12 +65,14 @@ class MultiSimilarity:
 
         (B, D), (B,) -> scalar. Raises as `same_class`.
         """
+        check_batch(z, params, c)
         return multi_similarity(cosine(z, z) - self.base, labels, self.alpha, self.beta)
 
     def grad(
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D). (L8')."""
+        check_batch(z, params, c)
         s = cosine(z, z) - self.base
         g_s = multi_similarity_vjp(1.0, s, labels, self.alpha, self.beta)
         loss = float(multi_similarity(s, labels, self.alpha, self.beta))
@@ -93,7 +98,7 @@ def centred_vjp(g: NDArray, s: NDArray) -> NDArray:
 
 
 @dataclass(frozen=True)
-class HyperbolicMultiSimilarity:
+class HyperbolicMultiSimilarity(HyperParameters):
     """Multi-similarity of -d on the ball, the base being the mean over all pairs. (L9).
 
     For c = 0 inner products take the place of -d. `ball` is where distances come from.
@@ -113,6 +118,7 @@ class HyperbolicMultiSimilarity:
 
         (B, D), (B,) -> scalar. Raises as `same_class`; ValueError for z outside the ball (K2).
         """
+        check_batch(z, params, c)
         s = centred(closeness(z, c, self.ball))
         return multi_similarity(s, labels, self.alpha, self.beta)
 
@@ -120,6 +126,7 @@ class HyperbolicMultiSimilarity:
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D). (L9')."""
+        check_batch(z, params, c)
         logits = closeness(z, c, self.ball)
         s = centred(logits)
         g_s = multi_similarity_vjp(1.0, s, labels, self.alpha, self.beta)

@@ -7,13 +7,13 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from hier_ref import pairwise
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import HyperParameters, Params, check_batch
 from hier_ref.losses.parts import cross_entropy, cross_entropy_vjp, same_class
 from hier_ref.losses.similarity import Ball, closeness, closeness_vjp
 
 
 @dataclass(frozen=True)
-class PairSoftmax:
+class PairSoftmax(HyperParameters):
     """Cross-entropy of each image's partner against two views of the batch: "Hyp". (L16).
 
     For c = 0 inner products take the place of -d. `ball` is where distances come from. Holds
@@ -34,6 +34,7 @@ class PairSoftmax:
 
         (B, D), (B,) -> scalar. Raises as `same_class`; ValueError for z outside the ball (K2).
         """
+        check_batch(z, params, c)
         *pairs, count = partners(labels, len(z))
         return np.sum(cross_entropy(closeness(z, c, self.ball) / self.tau, *pairs) / count)
 
@@ -41,6 +42,7 @@ class PairSoftmax:
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D). (L16')."""
+        check_batch(z, params, c)
         *pairs, count = partners(labels, len(z))
         s = closeness(z, c, self.ball) / self.tau
         g_s = cross_entropy_vjp(1 / count, s, *pairs) / self.tau

@@ -7,6 +7,8 @@ import autograd.numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from hier_ref.ranges import power, whole
+
 
 def _inverse_norm(x: NDArray) -> NDArray:
     """Divide 1 by the norm of each row, 0 for a zero row (K30); (..., D) -> (..., 1)."""
@@ -19,8 +21,9 @@ def _inverse_norm(x: NDArray) -> NDArray:
 def unit(x: NDArray) -> NDArray:
     """Divide each row by its norm. (L1).
 
-    (..., D) -> (..., D). A zero row stays 0 (K30).
+    (..., D) -> (..., D), finite, of any length. A zero row stays 0 (K30).
     """
+    x = x / power(x)  # neither the norm nor its inverse may overflow
     return x * _inverse_norm(x)
 
 
@@ -29,8 +32,8 @@ def unit_vjp(g: NDArray, x: NDArray) -> NDArray:
 
     (..., D), (..., D) -> (..., D); 0 for a zero row (K30). Derived in docs/5-proxy-anchor.md.
     """
-    u = unit(x)
-    return _inverse_norm(x) * (g - np.sum(g * u, axis=-1, keepdims=True) * u)
+    u, size = unit(x), power(x)
+    return _inverse_norm(x / size) * (g - np.sum(g * u, axis=-1, keepdims=True) * u) / size
 
 
 def cosine(x: NDArray, y: NDArray) -> NDArray:
@@ -103,7 +106,12 @@ def cross_entropy_vjp(g: NDArray, s: NDArray, i: NDArray, j: NDArray, rest: NDAr
 
 
 def class_proxies(rng: Generator, n_classes: int, dim: int) -> NDArray:
-    """Draw class proxies (C, D), normal with variance 2/C: Kaiming, fan-out. (L5)."""
+    """Draw class proxies (C, D), normal with variance 2/C: Kaiming, fan-out. (L5).
+
+    Raises ValueError for a number of classes or dimensions below 1.
+    """
+    whole("n_classes", n_classes, 1)
+    whole("dim", dim, 1)
     return rng.standard_normal((n_classes, dim)) * np.sqrt(2 / n_classes)
 
 
@@ -113,28 +121,38 @@ def _checked(labels: ArrayLike, n_images: int) -> NDArray:
         raise ValueError("empty batch: expected at least one image")
     if labels.shape != (n_images,):
         raise ValueError(f"labels of shape {labels.shape}: expected ({n_images},)")
+    if labels.dtype.kind not in "iuf":
+        raise ValueError(f"labels are {labels.dtype}: expected integers")
     return labels
+
+
+def _refuse_floats(labels: NDArray) -> None:
+    if labels.dtype.kind == "f":  # a NaN would be a class of its own, or of none
+        raise ValueError(f"labels are {labels.dtype}: expected integers")
 
 
 def one_hot(labels: ArrayLike, shape: tuple[int, int]) -> NDArray:
     """Boolean (B, C), the given shape, true where the image is of the class.
 
-    Raises ValueError for an empty batch (K32), for a number of labels other than B and for a
-    label that is not one of 0 .. C - 1.
+    Raises ValueError for an empty batch (K32), for a number of labels other than B, for labels
+    that are no integers and for one that is not in 0 .. C - 1.
     """
     labels, n_classes = _checked(labels, shape[0]), shape[1]
     own = labels[:, None] == np.arange(n_classes)
     unknown = labels[~np.any(own, axis=1)]
     if unknown.size:
         raise ValueError(f"label {unknown[0]}: expected 0 to {n_classes - 1}")
+    _refuse_floats(labels)
     return own
 
 
 def same_class(labels: ArrayLike, n_images: int) -> tuple[NDArray, NDArray]:
     """Boolean (B, B) twice: two different images of one class; images of different classes.
 
-    Raises ValueError for an empty batch (K32) and for a number of labels other than B.
+    Raises ValueError for an empty batch (K32), for a number of labels other than B and for labels
+    that are no integers.
     """
     labels = _checked(labels, n_images)
+    _refuse_floats(labels)
     same = labels[:, None] == labels
     return same & ~np.eye(n_images, dtype=bool), ~same

@@ -6,7 +6,7 @@ import autograd.numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import HyperParameters, Params, check_batch
 from hier_ref.losses.parts import (
     class_proxies,
     cosine,
@@ -18,7 +18,7 @@ from hier_ref.losses.parts import (
 
 
 @dataclass(frozen=True)
-class ProxyAnchor:
+class ProxyAnchor(HyperParameters):
     """Proxy-Anchor: each class proxy pulls its own images and pushes all others. (L4).
 
     It sees directions only, which the map to the ball keeps: c has no effect.
@@ -37,6 +37,7 @@ class ProxyAnchor:
 
         (B, D), (B,), class_proxies (C, D) -> scalar. Raises as `one_hot`.
         """
+        check_batch(z, params, c)
         pull, push = self._logits(z, params)
         own = one_hot(labels, pull.shape)
         positive = log_one_plus_sum_exp(pull, own) / _classes_present(own)
@@ -46,6 +47,7 @@ class ProxyAnchor:
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D) and the class proxies (C, D). (L4')."""
+        check_batch(z, params, c)
         pull, push = self._logits(z, params)
         own = one_hot(labels, pull.shape)
         g_pull = log_one_plus_sum_exp_vjp(1 / _classes_present(own), pull, own)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import Params, check_batch
 from hier_ref.losses.parts import (
     cosine_vjp,
     log_one_plus_sum_exp,
@@ -44,6 +44,7 @@ class ReleasedProxyNCA(ProxyAnchor):
 
         (B, D), (B,), class_proxies (C, D) -> scalar. Raises as `one_hot`.
         """
+        check_batch(z, params, c)
         pull, push = self._logits(z, params)
         own = one_hot(labels, pull.shape)
         terms = log_one_plus_sum_exp(pull.T, own.T) + log_one_plus_sum_exp(push.T, ~own.T)
@@ -53,6 +54,7 @@ class ReleasedProxyNCA(ProxyAnchor):
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D) and the class proxies (C, D). (L13')."""
+        check_batch(z, params, c)
         pull, push = self._logits(z, params)
         own, share = one_hot(labels, pull.shape), 1 / len(z)
         g_pull = log_one_plus_sum_exp_vjp(share, pull.T, own.T).T

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+import numpy as np
+from autograd.tracer import getval
 from numpy.typing import NDArray
 
 
@@ -21,9 +23,14 @@ def closeness(z: NDArray, c: float, ball: Ball) -> NDArray:
     """-d_ij for c > 0; for c = 0, where z are on the unit sphere, z_i·z_j. (L10).
 
     (B, D) -> (B, B). Gradient 0 for equal points of the ball (K10). For c = 0 nothing is
-    normalised: |z|^2 must not overflow.
+    normalised: ValueError where |z|^2 overflows.
     """
-    return -ball.pairwise_distance(z, z, c) if c else z @ z.T
+    if c:
+        return -ball.pairwise_distance(z, z, c)
+    largest, most = np.max(np.abs(getval(z)), initial=0), np.finfo(getval(z).dtype).max
+    if not largest < (most / (4 * z.shape[1])) ** 0.5:
+        raise ValueError(f"z up to {largest:.3g} with c 0: expected points of the unit sphere")
+    return z @ z.T
 
 
 def closeness_vjp(g: NDArray, z: NDArray, c: float, ball: Ball) -> NDArray:

@@ -6,12 +6,14 @@ import autograd.numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import HyperParameters, Params, check_batch
 from hier_ref.losses.parts import class_proxies, cosine, cosine_vjp, one_hot
 from hier_ref.losses.softmax import mean_cross_entropy, mean_cross_entropy_vjp
+from hier_ref.ranges import number
 
 
 def _weights(s: NDArray, gamma: float) -> NDArray:
+    number("gamma", gamma)
     e = np.exp((s - np.max(s, axis=-1, keepdims=True)) / gamma)
     return e / np.sum(e, axis=-1, keepdims=True)
 
@@ -19,7 +21,7 @@ def _weights(s: NDArray, gamma: float) -> NDArray:
 def soft_maximum(s: NDArray, gamma: float) -> NDArray:
     """Mean of s with weights softmax(s/gamma), on the last axis. (L14).
 
-    (..., K) -> (...,), gamma > 0. Derived in docs/9-losses.md.
+    (..., K) -> (...,); ValueError unless gamma > 0. Derived in docs/9-losses.md.
     """
     return np.sum(_weights(s, gamma) * s, axis=-1)
 
@@ -35,7 +37,7 @@ def soft_maximum_vjp(g: NDArray, s: NDArray, gamma: float) -> NDArray:
 
 
 @dataclass(frozen=True)
-class SoftTriple:
+class SoftTriple(HyperParameters):
     """SoftTriple: cross-entropy over classes that have several centres each. (L15).
 
     It sees directions only: c has no effect. The paper's penalty that merges centres is left
@@ -58,12 +60,14 @@ class SoftTriple:
 
         (B, D), (B,), class_centres (C, K, D) -> scalar. Raises as `one_hot`.
         """
+        check_batch(z, params, c)
         return mean_cross_entropy(self._logits(self._cosines(z, params), labels), labels)
 
     def grad(
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D) and the centres (C, K, D). (L15')."""
+        check_batch(z, params, c)
         s = self._cosines(z, params)
         logits = self._logits(s, labels)
         g_classes = self.scale * mean_cross_entropy_vjp(1.0, logits, labels)

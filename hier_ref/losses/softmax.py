@@ -6,7 +6,7 @@ import autograd.numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import HyperParameters, Params, check_batch
 from hier_ref.losses.parts import (
     class_proxies,
     cosine,
@@ -18,7 +18,7 @@ from hier_ref.losses.parts import (
 
 
 @dataclass(frozen=True)
-class NormSoftmax:
+class NormSoftmax(HyperParameters):
     """Normalised softmax: cross-entropy over the cosines with all class proxies. (L11).
 
     It sees directions only: c has no effect. With a single class it is 0 (K37).
@@ -41,12 +41,14 @@ class NormSoftmax:
 
         (B, D), (B,), class_proxies (C, D) -> scalar. Raises as `one_hot`.
         """
+        check_batch(z, params, c)
         return mean_cross_entropy(self.scale * cosine(z, params["class_proxies"]), labels)
 
     def grad(
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D) and the class proxies (C, D). (L11')."""
+        check_batch(z, params, c)
         logits = self.scale * cosine(z, params["class_proxies"])
         g_cosine = self.scale * mean_cross_entropy_vjp(1.0, logits, labels)
         grad_z, grad_proxies = cosine_vjp(g_cosine, z, params["class_proxies"])

@@ -7,12 +7,12 @@ from autograd.tracer import getval
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hier_ref.losses.base import Params
+from hier_ref.losses.base import HyperParameters, Params, check_batch
 from hier_ref.losses.parts import cosine, cosine_vjp, lead, lead_vjp, same_class
 
 
 @dataclass(frozen=True)
-class Triplet:
+class Triplet(HyperParameters):
     """Hinges of all triplets (i, j, k) of the batch, averaged over those above 0. (L17).
 
     i and j are of one class, k is not; distances are squared, between points scaled to length 1.
@@ -32,6 +32,7 @@ class Triplet:
 
         (B, D), (B,) -> scalar. Raises as `same_class`.
         """
+        check_batch(z, params, c)
         hinges, share, _ = self._hinges(cosine(z, z), labels)
         return np.sum(share * hinges)
 
@@ -39,6 +40,7 @@ class Triplet:
         self, z: NDArray, labels: ArrayLike, params: Params, c: float
     ) -> tuple[float, NDArray, Params]:
         """Loss and its gradient with respect to z (B, D). (L17')."""
+        check_batch(z, params, c)
         s = cosine(z, z)
         hinges, share, pairs = self._hinges(s, labels)
         g_s = lead_vjp(2 * share, s, *pairs)
