@@ -15,8 +15,10 @@ from numpy import ndarray
 from scipy.sparse import csr_array
 
 from hier_ref.poincare import gap, gap_vjp, root
+from hier_ref.ranges import power
 
 CLOSE = 0.3  # q below this part of |x|^2 + |y|^2 is computed directly, see docs/2-pairwise.md
+FLATTEST = 1e-30  # the least curvature that is computed with, between points of size 1
 BLOCK = 2**20  # numbers in a temporary of the direct computation
 
 
@@ -111,17 +113,29 @@ def pairwise_sq_vjp(g: ndarray, x: ndarray, y: ndarray) -> tuple[ndarray, ndarra
     return _sums(2.0 * g, x, y, _squares(x, y)[1])
 
 
+def _scaled(x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray, float, float]:
+    """Return x/p, y/p, c p² and p, the power of two of the largest coordinate.
+
+    The ball scaled by 1/p has the curvature -c p² and distances 1/p as long: nothing is rounded,
+    and squares neither vanish nor overflow. Below `FLATTEST` no digit depends on the curvature.
+    """
+    p = power(np.array([np.max(np.abs(getval(a)), initial=0) for a in (x, y)]))[0]
+    scaled = x / p
+    return scaled, scaled if y is x else y / p, max(c * float(p) * float(p), FLATTEST), p
+
+
 def pairwise_distance(x: ndarray, y: ndarray, c: float) -> ndarray:
     """Return d_ij = (2/√c) arsinh(√(c q_ij)/√(a_i b_j))  (D2).
 
     Shapes: (M, D), (N, D) -> (M, N). Domain: c|x|^2 < 1, c|y|^2 < 1, otherwise ValueError (K2).
     Exactly 0 for equal points (K10); exactly symmetric when y is x. Source: docs/2-pairwise.md.
     """
-    q = pairwise_sq(x, y)
-    scale = root(c) / np.sqrt(gap(x, c)[:, None] * gap(y, c))
+    scaled_x, scaled_y, scaled_c, p = _scaled(x, y, c)
+    q = pairwise_sq(scaled_x, scaled_y)
+    scale = root(scaled_c) / np.sqrt(gap(x, c)[:, None] * gap(y, c))
     same = q == 0
     n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))
-    return 2.0 / root(c) * np.arcsinh(scale * n)
+    return p * (2.0 / root(scaled_c) * np.arcsinh(scale * n))
 
 
 def pairwise_distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
@@ -130,8 +144,9 @@ def pairwise_distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple
     Here w_ij = 2 g_ij/√(q_ij (a_i b_j + c q_ij)), and 0 for equal points (K10). When y is x, the
     gradient is the sum of the two.
     """
-    q, close = _squares(x, y)
     a, b = gap(x, c), gap(y, c)
+    x, y, c, _ = _scaled(x, y, c)
+    q, close = _squares(x, y)
     same = q == 0
     slope = np.sqrt(np.where(same, 1.0, q)) * np.sqrt(a[:, None] * b + float(c) * q)
     w = np.where(same, 0.0, 2.0 * g / slope)

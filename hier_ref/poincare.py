@@ -7,6 +7,7 @@ rounded once to the dtype of the arrays given. Gradients (`<op>_vjp`) take the i
 
 from collections.abc import Callable
 from functools import wraps
+from math import frexp
 from typing import Any, TypeVar
 
 import autograd.numpy as np
@@ -14,8 +15,11 @@ from autograd.tracer import getval
 from numpy import errstate, ndarray
 
 from hier_ref.compensated import product, total
+from hier_ref.ranges import power, shown
 
 _Op = TypeVar("_Op", bound=Callable[..., Any])
+CURVATURES = 1e-280, 1e280
+FLAT = 1e-100  # arsinh(ρ) = ρ to the last digit, far above where ρ itself loses digits
 
 
 def _in_float64(op: _Op) -> _Op:
@@ -36,10 +40,21 @@ def _in_float64(op: _Op) -> _Op:
 
 
 def root(c: float) -> float:
-    """Return √c; ValueError unless c is positive and finite."""
-    if not 0 < c < float("inf"):
-        raise ValueError(f"c is {c}, expected a positive number: the ball has curvature -c")
-    return float(c) ** 0.5
+    """Return √c; ValueError unless c is a number in `CURVATURES`.
+
+    Between them neither c nor the squares of points leave the range of float64.
+    """
+    found = getval(c)
+    if isinstance(found, bool) or not CURVATURES[0] <= found <= CURVATURES[1]:
+        what = "a positive number from {} to {}".format(*CURVATURES)
+        raise ValueError(f"c is {shown(found)}, expected {what}: the ball has curvature -c")
+    return float(found) ** 0.5
+
+
+def _radius(r: float) -> float:
+    if isinstance(r, bool) or not r >= 0:
+        raise ValueError(f"clip radius {shown(r)}: expected a number, at least 0")
+    return r
 
 
 def _norm(u: ndarray) -> ndarray:
@@ -116,8 +131,9 @@ def distance(x: ndarray, y: ndarray, c: float) -> ndarray:
     Shapes: (..., D), (..., D) -> (...). Domain: c|x|^2 < 1, c|y|^2 < 1 (K2). Exactly 0 for
     x = y (K1). Source: derived in docs/1-ball.md.
     """
-    a, b = gap(x, c), gap(y, c)
-    return 2.0 / root(c) * np.arcsinh(root(c) * _norm(x - y) / np.sqrt(a * b))
+    ab, n = np.sqrt(gap(x, c) * gap(y, c)), _norm(x - y)
+    rho = root(c) * n / ab
+    return np.where(rho < FLAT, 2.0 * n / ab, 2.0 / root(c) * np.arcsinh(rho))
 
 
 @_in_float64
@@ -162,15 +178,26 @@ def expmap0(u: ndarray, c: float) -> ndarray:
     Shapes: (..., D) -> (..., D). Smooth at u = 0 (K3). A long u rounds to a point on the
     boundary, which the next operation refuses: clip first (K2). Source: docs/1-ball.md.
     """
+    u, _ = _shortened(u, c)
     zeta = root(c) * _norm(u)
     return _ratio(np.tanh(zeta), zeta)[..., None] * u
+
+
+def _shortened(u: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Return u and 1 or, where tanh(ζ) is 1 by far, u shortened until ζ cannot overflow, by what.
+
+    (..., D) -> (..., D), (..., 1). The exponential map of both is the same.
+    """
+    size, most = power(u), 2.0 ** (10 - frexp(root(c))[1])
+    return np.where(size > most, u / size * most, u), most / np.maximum(size, most)
 
 
 @_in_float64
 def expmap0_vjp(g: ndarray, u: ndarray, c: float) -> ndarray:
     """Return t g + (sech²(ζ) - t)(e·g) e with t = tanh(ζ)/ζ, e = u/|u|  (B5')."""
+    u, shrunk = _shortened(u, c)
     zeta, e = root(c) * _norm(u)[..., None], _unit(u)
-    t = _ratio(np.tanh(zeta), zeta)
+    t = shrunk * _ratio(np.tanh(zeta), zeta)
     decay = np.exp(-2.0 * zeta)  # 1/cosh² would overflow, 1 - tanh² would cancel
     return t * g + (4.0 * decay / (1.0 + decay) ** 2 - t) * _dot(e, g) * e
 
@@ -240,18 +267,32 @@ def logmap_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, n
 def clip_norm(u: ndarray, r: float) -> ndarray:
     """Return u min(1, r/|u|), the nearest vector of length at most r  (B9).
 
-    Shapes: (..., D) -> (..., D). Domain: r >= 0. Unchanged at |u| = r (K4).
+    Shapes: (..., D) -> (..., D). Domain: r >= 0, otherwise ValueError. Unchanged at |u| = r (K4).
     """
-    n = _norm(u)
-    outside = n > r
-    return np.where(outside, r / np.where(outside, n, 1.0), 1.0)[..., None] * u
+    _, v, _, ratio = _clipping(u, r)
+    return ratio * v
 
 
 @_in_float64
 def clip_norm_vjp(g: ndarray, u: ndarray, r: float) -> ndarray:
     """Return (r/|u|)(g - (e·g) e) where |u| > r with e = u/|u|, otherwise g  (B9') (K4)."""
-    n, e = _norm(u)[..., None], _unit(u)
-    return np.where(n > r, r / np.where(n > r, n, 1.0) * (g - _dot(e, g) * e), g)
+    outside, v, size, ratio = _clipping(u, r)
+    e = _unit(v)
+    return np.where(outside, ratio / size * (g - _dot(e, g) * e), g)
+
+
+def _clipping(u: ndarray, r: float) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+    """Return whether |u| > r, then v, s, f with v = u/s and clipped f v; s = f = 1 inside.
+
+    (..., D) -> (..., 1), (..., D), (..., 1), (..., 1). s is a power of two: u/s rounds nothing,
+    and its norm does not overflow.
+    """
+    size = power(u)
+    n = _norm(u / size)[..., None]
+    with errstate(over="ignore"):  # a radius that is out of all proportion to a tiny row
+        outside = n > _radius(r) / size
+    size = np.where(outside, size, 1.0)
+    return outside, u / size, size, np.where(outside, r / np.where(outside, n, 1.0), 1.0)
 
 
 @_in_float64
