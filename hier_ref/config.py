@@ -5,16 +5,20 @@ The options of the command, the keywords of the estimator and config.json are al
 
 import argparse
 from dataclasses import Field, dataclass, field, fields, replace
-from numbers import Integral, Real
+from math import sqrt
 
 import numpy as np
 
 from hier_ref.convention import CONVENTIONS, Convention
 from hier_ref.head import ACTIVATIONS, LINEAR, Layer, mlp
 from hier_ref.losses import LOSSES, Loss
+from hier_ref.poincare import root
+from hier_ref.ranges import number, shown, whole
 
 SCHEDULES = ("cosine", "step", "constant")
 POSITIVE = np.finfo(float).tiny  # the least number above 0
+MOST = 10**14  # of anything counted; beyond, NumPy cannot even ask for the memory
+MOST_SEED = 2**64 - 1
 
 
 def option(default, meaning: str, least: float | None = None, choices: tuple = ()):
@@ -68,17 +72,21 @@ class Config:
 
     def __post_init__(self):
         """Raise ValueError naming the option, what was found and what was expected."""
-        ks = dict.fromkeys(np.atleast_1d(self.recall_at).tolist())
+        given = self.recall_at
+        ks = given if isinstance(given, tuple | list) else np.atleast_1d(given).tolist()
         object.__setattr__(self, "recall_at", tuple(ks))
-        for each in fields(self):
-            _check(each, getattr(self, each.name))
+        for each in sorted(fields(self), key=lambda each: each.name != "dtype"):
+            _check(each, getattr(self, each.name), self.dtype)
+        object.__setattr__(self, "recall_at", tuple(dict.fromkeys(map(int, ks))))
+        if self.c:
+            root(self.c)
         if not self.c and self.hier_weight:
             raise ValueError(
                 f"c 0 with hier_weight {self.hier_weight:g}: HIER needs a curved ball, "
                 "expected c above 0 or hier_weight 0"
             )
         # Rounded to dtype, a point with a gap 1 - tanh^2 of some eps could leave the ball.
-        reach = np.sqrt(self.c) * self.clip
+        reach = sqrt(self.c) * self.clip
         longest = np.arccosh(1 / np.sqrt(8 * np.finfo(self.dtype).eps))
         if reach > longest:
             raise ValueError(
@@ -113,17 +121,18 @@ class Config:
         return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
 
 
-def _check(option: Field, value) -> None:
-    least, choices = option.metadata["least"], option.metadata["choices"]
+def _check(option: Field, value, dtype: str) -> None:
+    name, least, choices = option.name, option.metadata["least"], option.metadata["choices"]
     if choices:
-        if value not in choices:
-            raise ValueError(f"{option.name} {value!r}: expected one of {', '.join(choices)}")
-        return
-    kind, what = (Real, "a number") if isinstance(option.default, float) else (Integral, "integers")
-    for number in value if isinstance(value, tuple) else (value,):
-        if not isinstance(number, kind) or not least <= number < np.inf:
-            expected = "more than 0" if least == POSITIVE else f"at least {least}"
-            raise ValueError(f"{option.name} {number!r}: expected {what}, {expected}")
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{name} {shown(value)}: expected one of {', '.join(choices)}")
+    elif isinstance(option.default, float):
+        number(name, value, zero=not least, dtype=dtype)
+    elif isinstance(value, tuple) and not value:
+        raise ValueError(f"{name} (): expected integers, at least one of them")
+    else:
+        for count in value if isinstance(value, tuple) else (value,):
+            whole(name, count, least, MOST_SEED if name == "seed" else MOST)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from hier_ref.ranges import number, power, whole
 
 Params = dict[str, NDArray]
 ROOT_HALF = 0.5**0.5
+EPS = 1e-5  # added to the variance of a row: one that is far below counts as constant
 PEAK = (0.5 / math.pi) ** 0.5  # density of a normal number at 0
 FAR = 40.0  # beyond, this density is 0 in float64, and squares would overflow at last
 
@@ -41,7 +42,7 @@ def _standard(f: NDArray, eps: float) -> tuple[NDArray, NDArray, NDArray]:
     return h, np.sqrt(np.mean(h**2, axis=-1, keepdims=True) + eps / t / t), t
 
 
-def layer_norm(f: NDArray, eps: float = 1e-5) -> NDArray:
+def layer_norm(f: NDArray, eps: float = EPS) -> NDArray:
     """Centre each row and divide it by its standard deviation. (N1), without affine part.
 
     (..., F) -> (..., F), finite, as large as they may be; domain eps > 0. A constant row becomes
@@ -52,7 +53,7 @@ def layer_norm(f: NDArray, eps: float = 1e-5) -> NDArray:
     return h / s
 
 
-def layer_norm_vjp(g: NDArray, f: NDArray, eps: float = 1e-5) -> NDArray:
+def layer_norm_vjp(g: NDArray, f: NDArray, eps: float = EPS) -> NDArray:
     """Gradient of `layer_norm`. (N1').
 
     (..., F), (..., F) -> (..., F). Finite everywhere, 1/sqrt(eps) steep at a constant row (K40).

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.ranges import below_one, number, power, whole
+
 Arrays = dict[str, NDArray]
 Rate = float | Mapping[str, float]
 
@@ -21,18 +23,25 @@ def _check_names(what: str, found: Mapping, expected: Mapping) -> None:
 class Optimizer:
     """What every optimiser shares: a rate per parameter, a step count, memory per parameter.
 
-    A subclass names its `memories`, arrays shaped like the parameters that start at zero, and
-    says in `_update` how one parameter moves.
+    A subclass names its `memories`, arrays shaped like the parameters that start at zero, says in
+    `_update` how one parameter moves, and in `squares` whether it needs the gradient's square.
     """
 
     memories: tuple[str, ...] = ()
+    squares = False
 
     def __init__(self, params: Arrays, lr: Rate, weight_decay: float):
-        """Start at step 0; `lr` is one rate for all parameters or a dict name -> rate."""
+        """Start at step 0; `lr` is one rate for all parameters or a dict name -> rate.
+
+        Raises ValueError for other names and for numbers that are negative or not finite.
+        """
         rates = lr if isinstance(lr, Mapping) else dict.fromkeys(params, lr)
         _check_names("learning rates", rates, params)
-        self.lr = {name: float(rate) for name, rate in rates.items()}
-        self.weight_decay = float(weight_decay)
+        self.lr = {
+            name: number(f"learning rate of {name}", rate, zero=True, dtype=params[name].dtype)
+            for name, rate in rates.items()
+        }
+        self.weight_decay = number("weight_decay", weight_decay, zero=True)
         self.t = 0
         self.memory = {
             f"{memory}.{name}": np.zeros_like(param)
@@ -43,16 +52,29 @@ class Optimizer:
     def step(self, params: Arrays, grads: Arrays, scale: float = 1.0) -> Arrays:
         """Return the parameters after one step; `scale` multiplies every learning rate.
 
-        Raises ValueError, before anything changes, when names differ or a gradient is not finite.
+        Raises ValueError, before anything changes, when names or shapes differ, when a gradient is
+        not finite or too large to be squared where that is needed, and for an odd scale.
         """
         _check_names("parameters", params, self.lr)
         _check_names("gradients", grads, self.lr)
         _check_finite(grads)
+        self._check_sizes(params, grads)
+        scale = number("scale", scale, zero=True)
         self.t += 1
         return {
-            name: self._update(name, param, grads[name], float(scale) * self.lr[name])
+            name: self._update(name, param, grads[name], scale * self.lr[name])
             for name, param in params.items()
         }
+
+    def _check_sizes(self, params: Arrays, grads: Arrays) -> None:
+        for name, grad in grads.items():
+            if np.shape(grad) != np.shape(params[name]):
+                expected = f"expected {np.shape(params[name])}"
+                raise ValueError(f"gradient of {name} {np.shape(grad)}: {expected}")
+            largest = float(np.max(np.abs(grad), initial=0))
+            if self.squares and largest > np.finfo(params[name].dtype).max ** 0.5:
+                what = "numbers whose square is finite"
+                raise ValueError(f"gradient of {name} up to {largest:.3g}: expected {what}")
 
     def _update(self, name: str, param: NDArray, grad: NDArray, lr: float) -> NDArray:
         raise NotImplementedError
@@ -84,6 +106,7 @@ class AdamW(Optimizer):
     """
 
     memories = ("mean", "square")
+    squares = True
 
     def __init__(
         self,
@@ -94,7 +117,8 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
     ):
         super().__init__(params, lr, weight_decay)
-        self.betas, self.eps = betas, eps
+        self.betas = tuple(below_one(f"beta {n}", beta) for n, beta in enumerate(betas, 1))
+        self.eps = number("eps", eps)
 
     def _update(self, name: str, param: NDArray, grad: NDArray, lr: float) -> NDArray:
         beta1, beta2 = self.betas
@@ -116,17 +140,12 @@ class SGD(Optimizer):
 
     def __init__(self, params: Arrays, lr: Rate, weight_decay: float = 1e-4, momentum: float = 0.9):
         super().__init__(params, lr, weight_decay)
-        self.momentum = momentum
+        self.momentum = below_one("momentum", momentum)
 
     def _update(self, name: str, param: NDArray, grad: NDArray, lr: float) -> NDArray:
         u = self.momentum * self.memory[f"velocity.{name}"] + grad + self.weight_decay * param
         self.memory[f"velocity.{name}"] = u
         return param - lr * u
-
-
-def _check_positive(what: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{what} {value}: expected more than 0")
 
 
 def constant(step: int, total: int) -> float:
@@ -135,26 +154,34 @@ def constant(step: int, total: int) -> float:
 
 
 def warmup(step: int, warmup_steps: int) -> float:
-    """Rise in equal parts to 1; step 0 already moves, 0 warm-up steps are none. (O5)."""
-    return min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else 1.0
+    """Rise in equal parts to 1; step 0 already moves, 0 warm-up steps are none. (O5).
+
+    Raises ValueError for a number below 0 of either.
+    """
+    whole("step", step)
+    return min(1.0, (step + 1) / warmup_steps) if whole("warm-up steps", warmup_steps) else 1.0
 
 
 def cosine(step: int, total: int) -> float:
     """Fall from 1 at step 0 to 0 at `total`, and stay there. (O6).
 
-    Raises ValueError for a total below 1. Source: Loshchilov and Hutter 2017, equation 5 without
-    restarts.
+    Raises ValueError for a step below 0 and a total below 1. Source: Loshchilov and Hutter 2017,
+    equation 5 without restarts.
     """
-    _check_positive("cosine schedule of total", total)
+    whole("step", step)
+    whole("cosine schedule of total", total, 1)
     return (1 + math.cos(math.pi * min(step / total, 1.0))) / 2
 
 
 def step_decay(step: int, size: int, factor: float) -> float:
     """Multiply by `factor` after every `size` steps. (O7).
 
-    Raises ValueError for a size below 1.
+    Raises ValueError for a step below 0, a size below 1 and a factor that is not from 0 to 1.
     """
-    _check_positive("step schedule of size", size)
+    whole("step", step)
+    whole("step schedule of size", size, 1)
+    if number("factor", factor, zero=True) > 1:
+        raise ValueError(f"factor {factor}: expected at most 1")
     return factor ** (step // size)
 
 
@@ -164,6 +191,11 @@ def _check_finite(grads: Arrays) -> None:
             raise ValueError(f"gradient of {name}: found NaN or infinity, expected finite numbers")
 
 
+def _check_limit(limit: float) -> None:
+    if limit != math.inf:
+        number("gradient limit", limit)
+
+
 def clip_by_value(grads: Arrays, limit: float | None) -> Arrays:
     """Bring every number of every gradient into [-limit, limit]; None or inf: off. (O8).
 
@@ -171,7 +203,7 @@ def clip_by_value(grads: Arrays, limit: float | None) -> Arrays:
     """
     if limit is None:
         return grads
-    _check_positive("gradient limit", limit)
+    _check_limit(limit)
     return {name: np.clip(grad, -limit, limit) for name, grad in grads.items()}
 
 
@@ -183,10 +215,13 @@ def clip_by_norm(grads: Arrays, limit: float | None) -> Arrays:
     """
     if limit is None or limit == math.inf:
         return grads
-    _check_positive("gradient limit", limit)
+    _check_limit(limit)
     _check_finite(grads)
-    norm = math.hypot(*(_norm(grad) for grad in grads.values()))
-    return {n: grad * (limit / norm) for n, grad in grads.items()} if norm > limit else grads
+    size = float(power([float(np.max(np.abs(g), initial=0)) for g in grads.values()])[0])
+    norm = math.hypot(*(_norm(grad / size) for grad in grads.values()))  # cannot overflow
+    if norm <= limit / size:
+        return grads
+    return {name: grad / size * (limit / norm) for name, grad in grads.items()}
 
 
 def _norm(grad: NDArray) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from autograd.tracer import getval
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-MOST = 2**53  # of sizes, counts and steps: up to here a float64 counts too
+MOST = 2**63 - 1  # of sizes, counts and steps: an int64
 
 
 def shown(value: Any) -> str:

@@ -6,13 +6,20 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from hier_ref.ranges import whole
+
 
 def batches_per_epoch(labels: ArrayLike, batch_size: int, per_class: int) -> int:
     """Return how many batches `class_batches` gives: full groups over groups per batch. (S1).
 
-    Raises ValueError when per_class is below 1, when batch_size is no multiple of it, and when
-    the labels do not fill one batch.
+    Raises ValueError when per_class is below 1, when batch_size is no multiple of it, when the
+    labels do not fill one batch, and for labels that are no row or have NaN among them.
     """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or (labels.dtype.kind == "f" and np.isnan(labels).any()):
+        raise ValueError(f"labels {labels.dtype} {labels.shape}: expected (N,), none of them NaN")
+    whole("batch size", batch_size)
+    whole("images per class", per_class)
     if per_class < 1 or batch_size < 1 or batch_size % per_class:
         raise ValueError(
             f"batch of {batch_size} with {per_class} per class: expected a positive multiple"

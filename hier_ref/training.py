@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from autograd import value_and_grad
+from autograd.tracer import getval
 from numpy.typing import NDArray
 
 from hier_ref.config import Config
-from hier_ref.head import head_forward, head_vjp, init_head
+from hier_ref.head import EPS, head_forward, head_vjp, init_head
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
 from hier_ref.losses import unit, unit_vjp
 from hier_ref.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
@@ -58,10 +59,36 @@ def points_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
     return ball_points_vjp(g, x, config.c, config.clip, config.reading)
 
 
+def rounded(features: NDArray, config: Config) -> NDArray:
+    """Round features (N, F) to the dtype of a run; ValueError for one beyond its range."""
+    largest = max(float(np.max(features, initial=0)), -float(np.min(features, initial=0)))
+    most = float(np.finfo(config.dtype).max)
+    if largest > most:
+        found = f"features up to {largest:.3g}"
+        raise ValueError(f"{found}: expected at most {most:.3g}, the range of {config.dtype}")
+    return features.astype(config.dtype)
+
+
+def tangents(f: NDArray, params: Params, config: Config) -> NDArray:
+    """Map features (B, F) to tangent vectors (B, D); ValueError where their squares overflow."""
+    with np.errstate(all="ignore"):
+        x = head_forward(f, group(params, "head."), config.layers)
+        finite = np.isfinite(np.sum(getval(x) ** 2, axis=1))
+    if not finite.all():
+        row = np.flatnonzero(~finite)[0]
+        raise ValueError(
+            f"the head maps row {row} beyond what {config.dtype} can square: expected smaller "
+            "weights (options head_scale, lr_head)"
+        )
+    return x
+
+
 def embed(features: NDArray, params: Params, config: Config) -> NDArray:
-    """Map backbone features (N, F) to `points` (N, D)."""
-    x = head_forward(features.astype(config.dtype), group(params, "head."), config.layers)
-    return points(x, config)
+    """Map backbone features (N, F) to `points` (N, D).
+
+    Raises ValueError for features beyond the range of the dtype, and as `tangents`.
+    """
+    return points(tangents(rounded(features, config), params, config), config)
 
 
 def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config: Config) -> Draws:
@@ -91,7 +118,7 @@ def batch_gradient(
     f (B, F) features, labels (B,) in 0..C-1 -> ({"metric", "hier"}, gradients by name).
     """
     head, loss = group(params, "head."), config.metric
-    x = head_forward(f, head, config.layers)
+    x = tangents(f, params, config)
     z = points(x, config)
     metric, grad_z, grad_loss = loss.grad(z, labels, group(params, "loss."), config.c)
     grad_x = points_vjp(grad_z, x, config)
@@ -114,11 +141,11 @@ def batch_autograd(
     losses: dict[str, float] = {}
     draws = None
     if config.hier_weight:
-        x = head_forward(f, group(params, "head."), config.layers)
+        x = tangents(f, params, config)
         draws = draw(rng, x, params["proxies"], labels, config)
 
     def total(params):
-        x = head_forward(f, group(params, "head."), config.layers)
+        x = tangents(f, params, config)
         z = points(x, config)
         metric = config.metric.value(z, labels, group(params, "loss."), config.c)
         losses["metric"] = metric
@@ -134,6 +161,19 @@ def batch_autograd(
 GRADIENTS: dict[str, Callable] = {"explicit": batch_gradient, "autograd": batch_autograd}
 
 
+def _check_features(features: NDArray, config: Config) -> None:
+    """Refuse features that overflow the dtype, or that LayerNorm takes for constant rows."""
+    blocks = np.array_split(features, features.size // 2**20 + 1)
+    with np.errstate(all="ignore"):  # a row whose squares overflow is spread enough
+        spreads = [np.std(rounded(block, config), axis=1, dtype=float) for block in blocks]
+    typical, least = np.median(np.concatenate(spreads)), 1e-3 * EPS**0.5
+    if typical < least:
+        raise ValueError(
+            f"features with a typical spread of {typical:.2g} within a row: expected at least "
+            f"{least:.2g}, which LayerNorm can tell from a constant; multiply them"
+        )
+
+
 class Trainer:
     """Parameters, optimiser and the number of finished epochs: all that a run remembers.
 
@@ -142,7 +182,11 @@ class Trainer:
     """
 
     def __init__(self, features: NDArray, labels: NDArray, config: Config):
-        """Take training features (N, F) and labels (N,); raise ValueError for an odd config."""
+        """Take training features (N, F) and labels (N,).
+
+        Raises ValueError for features that the head cannot see, and for an odd configuration.
+        """
+        _check_features(features, config)
         self.features, self.config, self.epoch = features, config, 0
         self.classes, self.labels = np.unique(labels, return_inverse=True)
         try:
@@ -150,6 +194,7 @@ class Trainer:
         except ValueError as error:
             raise ValueError(f"{error} (options batch, images_per_class)") from None
         self.params = init_params(config, features.shape[1], len(self.classes))
+        embed(features[: config.batch], self.params, config)  # refuses what would overflow at once
         rates = {"head": config.lr_head, "loss": config.lr_loss, "proxies": config.lr_proxies}
         lr = {name: rates[name.split(".")[0]] for name in self.params}
         self.optimizer = AdamW(self.params, lr, config.weight_decay)
@@ -167,15 +212,18 @@ class Trainer:
         for number, batch in enumerate(batches):
             try:
                 losses = self._step(batch, np.random.default_rng([*seed, number]), number)
-            except ValueError as error:
+            except (ValueError, MemoryError) as error:
+                short = isinstance(error, MemoryError)
+                cure = "fewer triplets, proxies or images" if short else "lower learning rates"
                 where = f"epoch {self.epoch + 1}, batch {number + 1}"
-                raise ValueError(f"{where}: {error}; try lower learning rates") from None
+                refusal = MemoryError if short else ValueError
+                raise refusal(f"{where}: {error}; try {cure}") from None
             yield losses
         self.epoch += 1
 
     def _step(self, batch: NDArray, rng: np.random.Generator, number: int) -> dict[str, float]:
         """Move the parameters by one batch of image indices; return its losses."""
-        f = self.features[batch].astype(self.config.dtype)
+        f = rounded(self.features[batch], self.config)
         with np.errstate(all="ignore"):  # what overflows is refused here, not warned of
             gradient = GRADIENTS[self.config.gradients]
             losses, grads = gradient(self.params, f, self.labels[batch], rng, self.config)
