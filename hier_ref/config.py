@@ -78,20 +78,31 @@ class Config:
         for each in sorted(fields(self), key=lambda each: each.name != "dtype"):
             _check(each, getattr(self, each.name), self.dtype)
         object.__setattr__(self, "recall_at", tuple(dict.fromkeys(map(int, ks))))
-        if self.c:
-            root(self.c)
         if not self.c and self.hier_weight:
             raise ValueError(
                 f"c 0 with hier_weight {self.hier_weight:g}: HIER needs a curved ball, "
                 "expected c above 0 or hier_weight 0"
             )
+        if self.c:
+            self._check_ball()
+
+    def _check_ball(self) -> None:
+        """Refuse points so far out, or of such a size, that the dtype cannot tell them apart."""
+        root(self.c)
+        info = np.finfo(self.dtype)
         # Rounded to dtype, a point with a gap 1 - tanh^2 of some eps could leave the ball.
         reach = sqrt(self.c) * self.clip
-        longest = np.arccosh(1 / np.sqrt(8 * np.finfo(self.dtype).eps))
+        longest = np.arccosh(1 / np.sqrt(8 * info.eps))
         if reach > longest:
             raise ValueError(
                 f"c {self.c} with clip {self.clip}: found sqrt(c) clip = {reach:.3g}, expected at "
                 f"most {longest:.3g}, where {self.dtype} still tells points from the boundary"
+            )
+        low, high = sqrt(info.tiny) / float(info.eps), sqrt(info.max) / 4
+        if not low <= self.clip <= high:
+            raise ValueError(
+                f"clip {self.clip}: expected from {low:.3g} to {high:.3g}, where {self.dtype} "
+                "still holds the squares of differences"
             )
 
     @property
