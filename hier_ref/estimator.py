@@ -1,82 +1,148 @@
 """HierHead: a trained head as an estimator with fit and transform (scikit-learn's convention)."""
 
+import inspect
+import warnings
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hier_ref.config import Config
+from hier_ref.ranges import shown
+from hier_ref.tables import column_names, read_classes, read_features
 from hier_ref.training import Trainer, embed, mean_losses
+
+DEFAULTS = {option.name: option.default for option in fields(Config)}
 
 
 class HierHead:
     """A head trained with a metric loss and HIER, as an estimator: fit, then transform.
 
-    Keyword arguments are the fields of `Config`. After `fit`: `params_` (arrays by name),
-    `classes_`, `config_`, `n_features_in_` and `losses_` (mean losses of each epoch).
+    Keyword arguments are the fields of `Config`, and attributes of the same names. After `fit`:
+    `params_` (arrays by name), `classes_`, `config_`, `n_features_in_`, `losses_` (mean losses of
+    each epoch) and, from a data frame, `feature_names_in_`.
     """
 
     def __init__(self, **params):
         """Take the options by name; their values are checked by `fit`, as estimators do."""
-        self._params = dict(vars(Config()))
+        vars(self).update(DEFAULTS)
         self.set_params(**params)
 
     def get_params(self, deep: bool = True) -> dict:
         """Return all options by name."""
-        return dict(self._params)
+        return {name: getattr(self, name) for name in DEFAULTS}
 
     def set_params(self, **params) -> "HierHead":
         """Change some options; ValueError for a name that is none."""
-        unknown = set(params) - set(self._params)
+        unknown = sorted(set(params) - set(DEFAULTS))
         if unknown:
-            raise ValueError(f"unknown options {sorted(unknown)}: expected {sorted(self._params)}")
-        self._params |= params
+            known = f"{shown(sorted(DEFAULTS))} (all: HierHead().get_params())"
+            raise ValueError(f"unknown options {shown(unknown)}: expected {known}")
+        vars(self).update(params)
         return self
+
+    def __repr__(self) -> str:
+        """Show the options that are not at their default."""
+        params = self.get_params().items()
+        changed = [f"{name}={v!r}" for name, v in params if repr(v) != repr(DEFAULTS[name])]
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "HierHead":
-        """Train on features X (N, F) and integer or string classes y (N,).
+        """Train on features X (N, F) and classes y (N,), integers or strings.
 
         Raises ValueError for options out of range, shapes that do not fit, values that are not
-        finite, fewer than two classes, and classes too small to fill a batch.
+        finite, classes that are missing, fewer than two of them, and too small ones to fill a
+        batch; TypeError for a sparse X.
         """
-        X, y = _checked(X, y)
-        self.config_ = Config(**self._params)
-        trainer = Trainer(X, y, self.config_)
-        self.losses_ = [mean_losses(trainer.run_epoch()) for _ in range(self.config_.epochs)]
-        self.params_, self.classes_ = trainer.params, trainer.classes
-        self.n_features_in_ = X.shape[1]
+        features, names = read_features(X), column_names(X)
+        config = Config(**self.get_params())
+        trainer = Trainer(features, read_classes(y, len(features)), config)
+        self.losses_ = [mean_losses(trainer.run_epoch()) for _ in range(config.epochs)]
+        self.config_, self.params_, self.classes_ = config, trainer.params, trainer.classes
+        self.n_features_in_ = features.shape[1]
+        vars(self).pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = names
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray:
-        """Map features (N, F) to points of the ball (N, D)."""
-        if not hasattr(self, "params_"):
-            raise ValueError("transform before fit: this HierHead has no weights yet")
-        X, _ = _checked(X)
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(f"X {X.shape}: expected {self.n_features_in_} columns, as in fit")
-        return embed(X, self.params_, self.config_)
+    def transform(self, X: ArrayLike) -> Any:
+        """Map features (N, F) to points of the ball (N, D), an array or as `set_output` says.
 
-    def fit_transform(self, X: ArrayLike, y: ArrayLike) -> NDArray:
-        """Train on X and y, then map X."""
+        Raises ValueError before `fit`, and for features that are not those of `fit`.
+        """
+        self._check_fitted("transform")
+        features = read_features(X)
+        if features.shape[1] != self.n_features_in_:
+            expected = f"expected {self.n_features_in_} columns, as in fit"
+            raise ValueError(f"X {features.shape}: {expected}")
+        self._check_names(column_names(X))
+        return self._as_output(embed(features, self.params_, self.config_), X)
+
+    def fit_transform(self, X: ArrayLike, y: ArrayLike) -> Any:
+        """Train on X (N, F) and y (N,), then map X: points (N, D), as of `transform`."""
         return self.fit(X, y).transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray:
+        """Return the names of the coordinates, (D,): hierhead0, hierhead1, ..."""
+        self._check_fitted("get_feature_names_out")
+        name = type(self).__name__.lower()
+        return np.array([f"{name}{k}" for k in range(self.config_.embedding)], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> "HierHead":
+        """Let `transform` return a "pandas" data frame or, by "default", an array; None: as before.
+
+        Raises ValueError for another word.
+        """
+        if transform not in (None, "default", "pandas"):
+            raise ValueError(f"set_output {shown(transform)}: expected default or pandas")
+        if transform:
+            self._sklearn_output_config = {"transform": transform}  # the name that `clone` copies
+        return self
+
+    def _as_output(self, z: NDArray, X: Any) -> Any:
+        output = vars(self).get("_sklearn_output_config", {})
+        if output.get("transform") != "pandas":
+            return z
+        import pandas
+
+        index = X.index if hasattr(X, "columns") else None
+        return pandas.DataFrame(z, columns=self.get_feature_names_out(), index=index)
+
+    def _check_fitted(self, what: str) -> None:
+        if not hasattr(self, "params_"):
+            raise ValueError(f"{what} before fit: this HierHead has no weights yet")
+
+    def _check_names(self, names: NDArray | None) -> None:
+        """Refuse columns of other names than in fit; warn where names are missing on one side."""
+        known = getattr(self, "feature_names_in_", None)
+        if known is not None and names is not None:
+            other = np.flatnonzero(names != known)
+            if len(other):
+                column, expected = shown(names[other[0]]), shown(known[other[0]])
+                raise ValueError(f"X column {other[0]} is {column}: expected {expected}, as in fit")
+        elif known is not None:
+            message = "X does not have valid feature names, but HierHead was fitted with them"
+            warnings.warn(message, stacklevel=3)
+        elif names is not None:
+            message = "X has feature names, but HierHead was fitted without them"
+            warnings.warn(message, stacklevel=3)
 
     def __sklearn_tags__(self):
         """Describe the estimator to scikit-learn: the only caller, so it is there to import."""
         from sklearn.utils import Tags, TargetTags, TransformerTags
 
-        target = TargetTags(required=True)
-        return Tags(estimator_type=None, target_tags=target, transformer_tags=TransformerTags())
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=True),
+            transformer_tags=TransformerTags(preserves_dtype=[]),  # the option dtype decides
+        )
 
 
-def _checked(X: ArrayLike, y: ArrayLike | None = None) -> tuple[NDArray, NDArray | None]:
-    X = np.asarray(X)
-    if X.ndim != 2 or not X.size or X.dtype.kind not in "fiu":
-        raise ValueError(f"X {X.dtype} {X.shape}: expected numbers of shape (N, F)")
-    bad = np.flatnonzero(~np.isfinite(X).all(1))
-    if len(bad):
-        raise ValueError(f"X is not finite in row {bad[0]}")
-    if y is not None:
-        y = np.asarray(y)
-        if y.shape != X.shape[:1]:
-            raise ValueError(f"y of shape {y.shape}: expected ({len(X)},)")
-        if len(np.unique(y)) < 2:
-            raise ValueError("y has one class: expected two or more")
-    return X, y
+HierHead.__init__.__signature__ = inspect.Signature(  # for help() and scikit-learn's inspection
+    [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    + [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
+        for name, value in DEFAULTS.items()
+    ]
+)

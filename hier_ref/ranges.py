@@ -17,6 +17,7 @@ MOST = 2**63 - 1  # of sizes, counts and steps: an int64
 
 def shown(value: Any) -> str:
     """Return a value as a message can show it: in one line, cut, a huge integer by its size."""
+    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, Integral) and abs(int(value)) >= 10**20:
         return f"{'-' if value < 0 else ''}1e{math.log10(abs(value)):.0f}"
     text = " ".join(repr(value).split())
