@@ -15,7 +15,7 @@ from autograd.tracer import getval
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
-from hier_ref.ranges import number, power, whole
+from hier_ref.ranges import number, power, shown, whole
 
 Params = dict[str, NDArray]
 ROOT_HALF = 0.5**0.5
@@ -154,11 +154,12 @@ def init_head(
     scale 1; derived in docs/6-training.md.
     """
     sizes = (n_features, *widths)
-    if min(sizes) < 1:
-        path = " to ".join(map(str, sizes))
-        raise ValueError(f"head from {path} numbers: expected at least 1 of each")
-    for size in sizes:
-        whole("size of a layer", size, 1)
+    try:
+        for size in sizes:
+            whole("size", size, 1)
+    except ValueError:
+        path = " to ".join(map(shown, sizes))
+        raise ValueError(f"head from {path} numbers: expected at least 1 of each") from None
     number("scale", scale, zero=True, dtype=dtype)
     params = {}
     for layer, n_in, n_out in zip((HIDDEN, LAST)[-len(widths) :], sizes, widths, strict=False):

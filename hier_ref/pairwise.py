@@ -100,8 +100,10 @@ def pairwise_sq(x: ndarray, y: ndarray) -> ndarray:
     """Return q_ij = |x_i - y_j|^2  (D1).
 
     Shapes: (M, D), (N, D) -> (M, N). Exactly 0 for equal points; exactly symmetric when y is x.
-    Differences whose squares underflow count as 0. Source: derived in docs/2-pairwise.md.
+    Differences whose squares underflow count as 0; ValueError where squares overflow and for values
+    that are not finite. Source: derived in docs/2-pairwise.md.
     """
+    _check_squares(x, y)
     return _squares(x, y)[0]
 
 
@@ -110,7 +112,15 @@ def pairwise_sq_vjp(g: ndarray, x: ndarray, y: ndarray) -> tuple[ndarray, ndarra
 
     When y is x, the gradient is the sum of the two.
     """
+    _check_squares(x, y)
     return _sums(2.0 * g, x, y, _squares(x, y)[1])
+
+
+def _check_squares(x: ndarray, y: ndarray) -> None:
+    most = np.finfo(np.result_type(getval(x), getval(y))).max
+    largest = max(np.max(np.abs(getval(a)), initial=0) for a in (x, y))
+    if not largest < (most / (16 * max(1, x.shape[1]))) ** 0.5:
+        raise ValueError(f"points up to {largest:.3g}: expected numbers whose squares are finite")
 
 
 def _scaled(x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray, float, float]:
@@ -119,6 +129,7 @@ def _scaled(x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray, float, 
     The ball scaled by 1/p has the curvature -c p² and distances 1/p as long: nothing is rounded,
     and squares neither vanish nor overflow. Below `FLATTEST` no digit depends on the curvature.
     """
+    root(c)  # refuses what is no curvature
     p = power(np.array([np.max(np.abs(getval(a)), initial=0) for a in (x, y)]))[0]
     scaled = x / p
     return scaled, scaled if y is x else y / p, max(c * float(p) * float(p), FLATTEST), p
@@ -131,7 +142,7 @@ def pairwise_distance(x: ndarray, y: ndarray, c: float) -> ndarray:
     Exactly 0 for equal points (K10); exactly symmetric when y is x. Source: docs/2-pairwise.md.
     """
     scaled_x, scaled_y, scaled_c, p = _scaled(x, y, c)
-    q = pairwise_sq(scaled_x, scaled_y)
+    q = _squares(scaled_x, scaled_y)[0]
     scale = root(scaled_c) / np.sqrt(gap(x, c)[:, None] * gap(y, c))
     same = q == 0
     n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))

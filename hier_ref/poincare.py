@@ -15,7 +15,7 @@ from autograd.tracer import getval
 from numpy import errstate, ndarray
 
 from hier_ref.compensated import product, total
-from hier_ref.ranges import power, shown
+from hier_ref.ranges import is_real, plain, power, shown
 
 _Op = TypeVar("_Op", bound=Callable[..., Any])
 CURVATURES = 1e-280, 1e280
@@ -26,7 +26,10 @@ def _in_float64(op: _Op) -> _Op:
     """Evaluate `op` in float64 and round its results once: float32 in, float32 out."""
 
     def wide(value: Any) -> Any:
-        return value.astype(np.float64, copy=False) if np.ndim(value) else float(getval(value))
+        if np.ndim(value):
+            return value.astype(np.float64, copy=False)
+        found = plain(value)
+        return float(found) if is_real(found) else found
 
     @wraps(op)
     def evaluated(*args: Any, **kwargs: Any) -> Any:
@@ -44,17 +47,27 @@ def root(c: float) -> float:
 
     Between them neither c nor the squares of points leave the range of float64.
     """
-    found = getval(c)
-    if isinstance(found, bool) or not CURVATURES[0] <= found <= CURVATURES[1]:
+    found = plain(c)
+    if not is_real(found) or not CURVATURES[0] <= found <= CURVATURES[1]:
         what = "a positive number from {} to {}".format(*CURVATURES)
         raise ValueError(f"c is {shown(found)}, expected {what}: the ball has curvature -c")
     return float(found) ** 0.5
 
 
 def _radius(r: float) -> float:
-    if isinstance(r, bool) or not r >= 0:
-        raise ValueError(f"clip radius {shown(r)}: expected a number, at least 0")
+    found = plain(r)
+    if not is_real(found) or not found >= 0:
+        raise ValueError(f"clip radius {shown(found)}: expected a number, at least 0")
     return r
+
+
+def _finite(u: ndarray) -> ndarray:
+    """Return tangent vectors as they are; ValueError where one is not finite."""
+    finite = np.isfinite(getval(u))
+    if not np.all(finite):
+        row = [int(i) for i in np.argwhere(~finite)[0][:-1]]
+        raise ValueError(f"u{row or ''}: found NaN or infinity, expected a finite vector")
+    return u
 
 
 def _norm(u: ndarray) -> ndarray:
@@ -176,7 +189,8 @@ def expmap0(u: ndarray, c: float) -> ndarray:
     """Return tanh(ζ)/ζ u with ζ = √c|u|, the geodesic from 0 along u followed to time 1  (B5).
 
     Shapes: (..., D) -> (..., D). Smooth at u = 0 (K3). A long u rounds to a point on the
-    boundary, which the next operation refuses: clip first (K2). Source: docs/1-ball.md.
+    boundary, which the next operation refuses: clip first (K2); one that is not finite is refused
+    here. Source: docs/1-ball.md.
     """
     u, _ = _shortened(u, c)
     zeta = root(c) * _norm(u)
@@ -188,7 +202,7 @@ def _shortened(u: ndarray, c: float) -> tuple[ndarray, ndarray]:
 
     (..., D) -> (..., D), (..., 1). The exponential map of both is the same.
     """
-    size, most = power(u), 2.0 ** (10 - frexp(root(c))[1])
+    size, most = power(_finite(u)), 2.0 ** (10 - frexp(root(c))[1])
     return np.where(size > most, u / size * most, u), most / np.maximum(size, most)
 
 
@@ -228,14 +242,19 @@ def expmap(x: ndarray, u: ndarray, c: float) -> ndarray:
     Shapes: (..., D), (..., D) -> (..., D). Domain: c|x|^2 < 1; a long u is refused (K2).
     Source: Ganea et al. 2018, Hyperbolic Neural Networks, lemma 2; docs/1-ball.md.
     """
-    return mobius_add(x, expmap0(u / gap(x, c)[..., None], c), c)
+    return mobius_add(x, expmap0(_over_gap(u, gap(x, c)), c), c)
+
+
+def _over_gap(u: ndarray, a: ndarray) -> ndarray:
+    with errstate(over="ignore"):  # refused as not finite
+        return u / a[..., None]
 
 
 @_in_float64
 def expmap_vjp(g: ndarray, x: ndarray, u: ndarray, c: float) -> tuple[ndarray, ndarray]:
     """Chain rule through ⊕, expmap0, u/a and the gap  (B7')."""
     a = gap(x, c)[..., None]
-    w = u / a
+    w = _over_gap(u, gap(x, c))
     grad_x, grad_v = mobius_add_vjp(g, x, expmap0(w, c), c)
     grad_u = expmap0_vjp(grad_v, w, c) / a
     return grad_x + 2.0 * c * _dot(grad_u, w) * x, grad_u
@@ -267,7 +286,8 @@ def logmap_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, n
 def clip_norm(u: ndarray, r: float) -> ndarray:
     """Return u min(1, r/|u|), the nearest vector of length at most r  (B9).
 
-    Shapes: (..., D) -> (..., D). Domain: r >= 0, otherwise ValueError. Unchanged at |u| = r (K4).
+    Shapes: (..., D) -> (..., D). Domain: finite u, r >= 0, otherwise ValueError. Unchanged at
+    |u| = r (K4).
     """
     _, v, _, ratio = _clipping(u, r)
     return ratio * v
@@ -287,7 +307,7 @@ def _clipping(u: ndarray, r: float) -> tuple[ndarray, ndarray, ndarray, ndarray]
     (..., D) -> (..., 1), (..., D), (..., 1), (..., 1). s is a power of two: u/s rounds nothing,
     and its norm does not overflow.
     """
-    size = power(u)
+    size = power(_finite(u))
     n = _norm(u / size)[..., None]
     with errstate(over="ignore"):  # a radius that is out of all proportion to a tiny row
         outside = n > _radius(r) / size

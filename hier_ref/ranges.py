@@ -24,10 +24,15 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return the Python number in an array without axes, a NumPy scalar or a box of autograd."""
     value = getval(value)
     return value.item() if isinstance(value, np.ndarray | np.generic) and not value.ndim else value
+
+
+def is_real(value: Any) -> bool:
+    """Say whether a value is a Python number, but for True, False and complex ones."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def number(
@@ -42,8 +47,8 @@ def number(
 
     Raises ValueError for another, and for what is no number, True and False among it.
     """
-    found = _plain(value)
-    real = isinstance(found, Real) and not isinstance(found, bool)
+    found = plain(value)
+    real = is_real(found)
     size = abs(found) if real and signed else found
     if not real or not (0 < size < math.inf or (size == 0 and (zero or signed))):
         least = "finite" if signed else "at least 0" if zero else "more than 0"
@@ -58,13 +63,13 @@ def number(
 def below_one(name: str, value: Any) -> float:
     """Return a number from 0 to below 1; ValueError for another."""
     if number(name, value, zero=True) >= 1:
-        raise ValueError(f"{name} {shown(_plain(value))}: expected less than 1")
+        raise ValueError(f"{name} {shown(plain(value))}: expected less than 1")
     return float(value)
 
 
 def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
     """Return an integer from `least` to `most`; ValueError for another, and for True and False."""
-    found = _plain(value)
+    found = plain(value)
     if not isinstance(found, Integral) or isinstance(found, bool) or found < least:
         raise ValueError(f"{name} {shown(found)}: expected integers, at least {least}")
     if found > most:
