@@ -1,6 +1,10 @@
 """Pictures by their properties: what is where, in which colour, and that nothing overlaps."""
 
 import itertools
+import os
+import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -23,6 +27,14 @@ from hier_ref.draw.layout import plan
 from hier_ref.draw.sheet import HEIGHT, MARGIN, RIGHT, SPACE, TOP, WIDTH, WRONG, wrapped
 
 NAMES = ["cat", "Löwe", "中文名字", "🦁 lion", "a" * 90, "x\ny", "", "دب", "e\u0301"]
+LONG = [
+    "w" * 10**6,
+    "中" * 10**6,
+    "\ufdfa" * 10**5,
+    "e" + "\u0301" * 10**6,
+    " a" * 10**6,
+    "\0" * 10**6,
+]
 
 # Linear RGB without one kind of cone, severity 1 (Machado, Oliveira and Fernandes 2009).
 SIGHT = {
@@ -173,7 +185,7 @@ def test_equally_common_names_K84_give_the_first_point():
     assert example(points, ["", "a", "b", "c", "", "c"], shade) == (5, 0.5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + LONG, ids=lambda name: repr(name[:6]))
 def test_whatever_is_written_K82_can_be_drawn(name):
     """(K82): the font has all that is left, in one line."""
     assert all(covered(c) for c in drawable(name))
@@ -186,6 +198,76 @@ def test_characters_that_the_font_lacks_K82_keep_their_code():
     assert drawable("中") == "<4E2D>"
     assert not covered("中")
     assert covered("A") and covered(" ")
+
+
+@pytest.mark.parametrize("name", LONG, ids=lambda name: repr(name[:6]))
+def test_long_names_are_measured_a_few_times_only(name, monkeypatch):
+    """Cutting one character after the other would measure a name as often as it is long."""
+    measured, font = [], canvas.font(20)
+
+    class Counted:
+        def getlength(self, text):
+            measured.append(len(text))
+            return font.getlength(text)
+
+    assert all(covered(c) for c in drawable(name))  # remembers them, outside of the count
+    monkeypatch.setattr(canvas, "font", lambda size: Counted())
+    short = shorten(name, 20, 90)
+    assert short.endswith("...") and font.getlength(short) <= 90
+    assert len(measured) <= 12 and max(measured, default=0) <= canvas.LONGEST + 3
+
+
+def test_names_are_cut_as_late_as_possible():
+    for name in ("a cat that is called by a long name", "W" * 50, "i" * 200):
+        for width in (30, 90, 200):
+            end = len(shorten(name, 20, width).removesuffix("..."))
+            longer = name[: end + 1].rstrip() + "..."
+            assert canvas.font(20).getlength(longer) > width or name[: end + 1].endswith(" ")
+    assert shorten("anything", 20, 2) == "..."
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to itself"])
+def test_what_is_no_regular_file_K83_is_left_out_at_once(kind, tmp_path):
+    place = tmp_path / "x.png"
+    {
+        "pipe": lambda: os.mkfifo(place),
+        "folder": place.mkdir,
+        "device": lambda: place.symlink_to("/dev/zero"),
+        "link to itself": lambda: place.symlink_to(place),
+    }[kind]()
+    assert thumbnail(str(place), 32) is None
+
+
+def png(width, height, rows):
+    """The bytes of a gray PNG that declares a size, with `rows` rows of it."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes((width + 1) * rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(8193, 8192), (12_000, 12_000), (60_000, 60_000)])
+def test_a_small_file_of_a_huge_image_K83_is_left_out_unread(width, height, tmp_path, monkeypatch):
+    (tmp_path / "x.png").write_bytes(png(width, height, 1))
+    monkeypatch.setattr(Image.Image, "convert", None)  # not even tried
+    with warnings.catch_warnings(record=True) as told:
+        assert thumbnail(str(tmp_path / "x.png"), 32) is None
+    assert told == []
+
+
+def test_a_large_photograph_K83_is_shown(tmp_path):
+    Image.new("RGB", (9000, 8000), "red").save(tmp_path / "x.jpg")
+    assert thumbnail(str(tmp_path / "x.jpg"), 32).getpixel((9, 9))[0] > 250
+
+
+def test_a_format_that_runs_other_programs_K83_is_left_out(tmp_path):
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "x.eps")
+    assert thumbnail(str(tmp_path / "x.eps"), 32) is None
 
 
 def test_an_image_that_does_not_open_K83_is_left_out(tmp_path):

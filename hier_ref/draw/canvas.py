@@ -4,7 +4,11 @@ Everything is in pixels of the finished picture, y downwards. The font is the on
 brings along, so that a picture has the same bytes on every machine of one Pillow version.
 """
 
+import os
+import stat
 import unicodedata
+import warnings
+from bisect import bisect_right
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +27,9 @@ PALETTE = [
     "#bb0000", "#772266", "#ee3377", "#aa55ff", "#003399", "#ccaaff",
 ]  # fmt: skip
 OTHER = "#aaaaaa"
+LONGEST = 1000  # characters of a text that are looked at: more never fit on a picture
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # others may run other programs
+PIXELS = 2**26  # of an image, after JPEG's own reduction: 256 MB while it is scaled
 Box = tuple[float, float, float, float]
 
 
@@ -100,21 +107,28 @@ def covered(character: str) -> bool:
 
 
 def drawable(text: str) -> str:
-    """Return one line that the font can draw: é becomes e, and what it lacks its code. (K82)."""
-    split = unicodedata.normalize("NFKD", " ".join(str(text).split()))
+    """Return one line that the font can draw: é becomes e, and what it lacks its code. (K82).
+
+    Of a text of more than LONGEST characters the rest is left out, before and after.
+    """
+    split = unicodedata.normalize("NFKD", " ".join(str(text)[:LONGEST].split()))
     # Dropped: accents, which are now apart; characters that control or join others.
     kept = (c for c in split if unicodedata.category(c)[0] not in "MC")
-    return "".join(c if covered(c) else f"<{ord(c):X}>" for c in kept)
+    return "".join(c if covered(c) else f"<{ord(c):X}>" for c in kept)[:LONGEST]
 
 
 def shorten(text: str, size: int, width: float) -> str:
     """Return the text as the font draws it, cut with three dots if it is wider than `width`."""
-    text = drawable(text)
-    if font(size).getlength(text) <= width:
+    text, whole = drawable(text), len(str(text)) <= LONGEST
+    if whole and font(size).getlength(text) <= width:
         return text
-    while text and font(size).getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
+
+    def wide(end: int) -> float:
+        return font(size).getlength(text[:end] + "...")
+
+    # Halving, since names may be long: the longest beginning that fits.
+    fits = max(0, bisect_right(range(len(text) + 1), width, key=wide) - 1)
+    return text[:fits].rstrip() + "..."
 
 
 def text_box(at: tuple[float, float], text: str, size: int, anchor: str = "la") -> Box:
@@ -139,9 +153,7 @@ def overlap(one: Box, other: Box, space: float = 0.0) -> bool:
 def thumbnail(path: str, side: int) -> Image.Image | None:
     """Return an image cut and scaled to side x side, on white; None if it does not open. (K83)."""
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * side, 2 * side))  # large photographs: decode fewer pixels
-            whole = image.convert("RGBA")
+        whole = _decoded(path, side)
     except Exception:  # damaged files fail in as many ways as there are formats
         return None
     paper = Image.new("RGBA", whole.size, "white")
@@ -150,6 +162,19 @@ def thumbnail(path: str, side: int) -> Image.Image | None:
     left, top = (whole.width - edge) // 2, (whole.height - edge) // 2
     square = (left, top, left + edge, top + edge)
     return paper.convert("RGB").resize((side, side), Image.Resampling.LANCZOS, square)
+
+
+def _decoded(path: str, side: int) -> Image.Image:
+    """Return the image in a regular file, at least `side` large if it is; never wait for a pipe."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("no regular file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of size, which is judged here, and of odd metadata
+        with Image.open(path, formats=FORMATS) as image:
+            image.draft("RGB", (2 * side, 2 * side))  # large photographs: decode fewer pixels
+            if image.width * image.height > PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels")
+            return image.convert("RGBA")
 
 
 def colours(groups: ndarray) -> dict[int, str]:
