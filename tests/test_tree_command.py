@@ -1,5 +1,7 @@
 """`python -m hier_ref.tree`: its tables, its files, and what it refuses in one line."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
@@ -52,12 +54,8 @@ def test_scores_and_files_of_a_run(tmp_path):
         assert f"\n{name} " in ended.out
     for name in ("embeddings", "features", "beside"):
         assert f"\nlinkage, {name} " in ended.out
-    texts, pictures = (
-        {"tree.json", "tree.nwk", "tree.dot"},
-        {"disk.png", "curves.png", "retrieval.png"},
-    )
-    assert {p.name for p in tmp_path.iterdir()} == texts | pictures
-    assert ended.out.splitlines()[-1].count(str(tmp_path)) == 6
+    assert {p.name for p in tmp_path.iterdir()} == WRITTEN
+    assert ended.out.splitlines()[-1].count(str(tmp_path)) == len(WRITTEN)
     nodes = json.loads((tmp_path / "tree.json").read_text("utf-8"))["nodes"]
     arrays = clustered()
     rows = [node["row"] for node in nodes if node["kind"] == "point"]
@@ -135,6 +133,57 @@ def test_of_many_rows_some_are_drawn_always_the_same():
     np.testing.assert_array_equal(run.columns, whole.columns[rows - 48])
     np.testing.assert_allclose(run.z, whole.z[rows - 48], rtol=0, atol=1e-6)
     assert call(main, "--run", "r", "--points", 10, "--out", "few").code == 0
+
+
+WRITTEN = {"tree.json", "tree.nwk", "tree.dot", "disk.png", "curves.png", "retrieval.png"}
+
+
+class Closed(io.StringIO):
+    """What a command writes to when `head -1` has gone."""
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "latin-1", None])
+def test_files_are_written_before_anything_is_printed(encoding, tmp_path):
+    """So that they are there if printing fails: an encoding without δ, a reader that has gone."""
+    out = Closed() if encoding is None else io.TextIOWrapper(io.BytesIO(), encoding)
+    with contextlib.suppress(UnicodeEncodeError, BrokenPipeError), contextlib.redirect_stdout(out):
+        main(["--run", "r", "--out", str(tmp_path)])
+    assert {p.name for p in tmp_path.iterdir()} == WRITTEN
+
+
+HOSTILE = ["\u202eدב كلب", "e" + "\u0301" * 500, "a\nb\r\x1b[31m\u2028", "w" * 10**5, "🦊" * 400]
+
+
+@pytest.mark.parametrize(
+    "names", [HOSTILE, [""], ["\u200f"]], ids=["hostile", "empty", "invisible"]
+)
+def test_any_names_are_written_and_drawn(names, tmp_path):
+    sixteen = np.array([names[n % len(names)] for n in range(16)])
+    path = save(tmp_path / "x.npz", class_names=sixteen, level_names=sixteen[-1:])
+    ended = call(main, "--run", "r", "--features", path, "--out", tmp_path / "t")
+    assert (ended.code, ended.err) == (0, "")
+    assert set(files(tmp_path / "t")) == WRITTEN
+    nodes = json.loads((tmp_path / "t" / "tree.json").read_text("utf-8"))["nodes"]
+    assert [n["name"] for n in nodes[:8]] == [f"{sixteen[8 + k // 6]} [{48 + k}]" for k in range(8)]
+    assert (tmp_path / "t" / "tree.nwk").read_text("utf-8").count("\n") == 1
+
+
+def test_level_values_may_be_as_large_as_they_like(tmp_path):
+    levels = clustered()["levels"] + 2**62
+    path = save(tmp_path / "x.npz", levels=levels)
+    assert call(main, "--run", "r", "--features", path, "--out", tmp_path / "t").code == 0
+
+
+def test_ten_thousand_classes(tmp_path):
+    labels = np.repeat(np.arange(20_000), 2)
+    features = np.random.default_rng(0).standard_normal((40_000, 12)).astype(np.float32)
+    many = {"labels": labels, "features": features, "levels": None, "level_names": None}
+    path = save(tmp_path / "x.npz", class_names=labels[::2].astype(str), **many)
+    argv = ("--run", "r", "--features", path, "--out", tmp_path / "t", "--points", 500)
+    assert call(main, *argv).code == 0
 
 
 def test_a_run_without_hier_has_no_tree():

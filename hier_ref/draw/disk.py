@@ -45,7 +45,7 @@ PIECES = 12  # of a geodesic
 def draw_disk(
     tree,
     groups: ndarray | None = None,
-    group_names: Sequence[str] | None = None,
+    group_names: Sequence[str] | dict[int, str] | None = None,
     names: Sequence[str] | None = None,
     paths: Sequence[str] | None = None,
     title: str = "",

@@ -79,6 +79,8 @@ def to_dot(tree: Tree, names: Sequence[str]) -> str:
 
 def printable(name: str) -> str:
     """Replace line breaks and other control characters by spaces."""
+    if name.isprintable():
+        return name
     return "".join(character if character.isprintable() else " " for character in name)
 
 

@@ -37,10 +37,13 @@ class Material(NamedTuple):
         return ["class", *level_names(self.part)]
 
     @property
-    def shown(self) -> NDArray:
+    def shown(self) -> list[str]:
         """(N,) the name of what each point shows: of its class."""
-        names, labels = self.part.class_names, self.part.labels
-        return np.array([f"class {label}" for label in labels]) if names is None else names[labels]
+        labels = self.part.labels.tolist()
+        if self.part.class_names is None:
+            return [f"class {label}" for label in labels]
+        names = self.part.class_names.tolist()  # one string per class, however long, not per row
+        return [names[label] for label in labels]
 
     @property
     def names(self) -> list[str]:

@@ -57,14 +57,14 @@ def disk(tree: Tree, run: Material) -> Image.Image:
     )
 
 
-def group_names(run: Material) -> list[str]:
+def group_names(run: Material) -> dict[int, str]:
     """Name each value of the coarsest level by its number and by what its first row shows.
 
     The features file has no names for the values of its levels.
     """
-    group = run.columns[:, -1]
-    first = {value: run.shown[np.argmax(group == value)] for value in np.unique(group).tolist()}
-    return [f"{v}: {first[v]}, ..." if v in first else str(v) for v in range(group.max() + 1)]
+    shown = run.shown
+    values, first = np.unique(run.columns[:, -1], return_index=True)
+    return {v: f"{v}: {shown[row]}, ..." for v, row in zip(values.tolist(), first, strict=True)}
 
 
 def retrieval(run: Material) -> Image.Image:

@@ -170,7 +170,7 @@ def make_parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print the scores of a run's tree and write its files."""
+    """Write the files of a run's tree, then print its scores, for which there may be no reader."""
     args = make_parser().parse_args(argv)
     if args.points < 1:
         raise ValueError(f"--points {args.points}: expected at least 1")
@@ -185,10 +185,8 @@ def main(argv: list[str] | None = None) -> None:
         if folder and not open_run(folder).was_made_from(run.source):
             note(f"{run.source.source}: other features than those that {folder} was started with")
     trees = {rule: read_tree(run.z, run.l, run.c, rule) for rule in RULES}
-    tree = trees[args.rule]
-    print(f"features  {run.part.source}\n{describe(tree, run, args.rule)}\n")
-    print("\n".join([*score_table(run, args.rule, trees, beside), "", *depth_table(tree, run)]))
-    out = args.out or args.run
-    metrics = finished_metrics(args.run)
+    tree, metrics, out = trees[args.rule], finished_metrics(args.run), args.out or args.run
     written = save(out, tree, run, args.rule) + save_pictures(out, tree, run, metrics)
+    print(f"features  {run.part.source}\n{describe(tree, run, args.rule)}\n", flush=True)
+    print("\n".join([*score_table(run, args.rule, trees, beside), "", *depth_table(tree, run)]))
     print(f"\nwritten   {', '.join(map(str, written))}")
