@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def build(drawings: list[Drawing], embeddings: np.ndarray) -> dict[str, np.ndarr
     labels, classes = numbered([drawing.emoji for drawing in drawings])
     train = labels % 2 == 0  # alternately along the taxonomy: both halves cover all of it
     levels = {
-        level: numbered([getattr(drawing.emoji, level) for drawing in drawings])[0]
+        level: numbered([getattr(drawing.emoji, level) for drawing in drawings])
         for level in ("subgroup", "group")
     }
     return {
@@ -68,8 +69,11 @@ def build(drawings: list[Drawing], embeddings: np.ndarray) -> dict[str, np.ndarr
         "labels": labels,
         "split": np.where(train, "train", "test"),
         "class_names": np.array([emoji.label for emoji in classes]),
-        "levels": np.stack(list(levels.values()), axis=1),
+        "levels": np.stack([number for number, _ in levels.values()], axis=1),
         "level_names": np.array(list(levels)),
+        "level_values": np.array(
+            list(zip_longest(*(names for _, names in levels.values()), fillvalue=""))
+        ),
     }
 
 

@@ -22,7 +22,7 @@ HOMONYMS = {
 
 @dataclass(frozen=True)
 class Emoji:
-    """One class: its CLDR label and its place in the taxonomy."""
+    """One class: its CLDR label and its place in the taxonomy, by Unicode's names."""
 
     label: str
     code: str
@@ -46,15 +46,16 @@ class Drawing:
 def emojis() -> list[Emoji]:
     """Return the emoji in the order of the taxonomy; skin tones are nested in them, so left out."""
     names = read_json("emojibase-data", "en/messages.json")
-    group, subgroup = (
-        {entry["order"]: entry["key"] for entry in names[level]}
-        for level in ("groups", "subgroups")
-    )
-    entries = [e for e in read_json("emojibase-data", "en/data.json") if "group" in e]
+    subgroup = {entry["order"]: entry["key"] for entry in names["subgroups"]}
+    group = {  # Unicode writes "Smileys & Emotion", the package "smileys & emotion"
+        entry["order"]: entry["message"].title()
+        for entry in names["groups"]
+        if entry["key"] not in LEFT_OUT
+    }
+    entries = [e for e in read_json("emojibase-data", "en/data.json") if e.get("group") in group]
     return [
         Emoji(e["label"], e["hexcode"], subgroup[e["subgroup"]], group[e["group"]])
         for e in sorted(entries, key=lambda e: e["order"])
-        if group[e["group"]] not in LEFT_OUT
     ]
 
 

@@ -37,6 +37,7 @@ CONTRACT = {
     "class_names": Rule("C", TEXT),
     "levels": Rule("NL", INTEGERS),
     "level_names": Rule("L", TEXT),
+    "level_values": Rule("VL", TEXT),
     "paths": Rule("N", TEXT),
 }
 
@@ -55,6 +56,7 @@ class Features:
     class_names: np.ndarray | None
     levels: np.ndarray | None
     level_names: np.ndarray | None
+    level_values: np.ndarray | None
     paths: np.ndarray | None
     source: str
 
@@ -161,8 +163,9 @@ def _check_keys(path: Path, entries: list[Entry]) -> None:
     for key, rule in CONTRACT.items():
         if rule.required and key not in keys:
             refuse(path, key, f"only {keys}", f"an array {_form(rule)} of {rule.types}")
-    if "level_names" in keys and "levels" not in keys:
-        refuse(path, "levels", "nothing", "the levels that level_names name")
+    for key in ("level_names", "level_values"):
+        if key in keys and "levels" not in keys:
+            refuse(path, "levels", "nothing", f"the levels that {key} name")
 
 
 def _check_types(path: Path, entries: list[Entry]) -> None:
@@ -228,6 +231,12 @@ def _check_class_names(found: Features) -> None:
         refuse(found.source, "class_names", f"{len(names)} names", f"one for label {largest} too")
 
 
+def _check_level_values(found: Features) -> None:
+    names = found.level_values
+    if names is not None and len(names) <= (largest := found.levels.max()):
+        refuse(found.source, "level_values", f"{len(names)} rows", f"one for value {largest} too")
+
+
 def _check_split(found: Features) -> None:
     words = set(np.unique(found.split).tolist())
     if not any(words <= protocol for protocol in PROTOCOLS):
@@ -262,6 +271,7 @@ VALUE_CHECKS = (
     _check_finite,
     _check_level_names,
     _check_class_names,
+    _check_level_values,
     _check_split,
     _check_training,
     _check_retrieval,

@@ -129,6 +129,25 @@ def test_levels_are_consistent_within_a_class_and_nested(found):
     assert "subgroup ({} of them) and of the group ({})".format(*counts) in README
 
 
+def test_values_of_levels_have_unicodes_names_each_once(found):
+    subgroup, group = found["level_values"].T.tolist()
+    groups = ["Smileys & Emotion", "People & Body", "Animals & Nature", "Food & Drink"]
+    groups += ["Travel & Places", "Activities", "Objects"]
+    assert group == groups + [""] * 74
+    assert len(set(subgroup)) == 81 and all(subgroup)
+
+    def named(name):
+        row = found["labels"].tolist().index(found["class_names"].tolist().index(name))
+        return [
+            found["level_values"][value, level] for level, value in enumerate(found["levels"][row])
+        ]
+
+    assert named("grinning face") == ["face-smiling", "Smileys & Emotion"]
+    assert named("green apple") == ["food-fruit", "Food & Drink"]
+    assert named("dog") == ["animal-mammal", "Animals & Nature"]
+    assert named("locomotive") == ["transport-ground", "Travel & Places"]
+
+
 def test_taxonomy_is_that_of_unicode_where_we_know_it(found):
     def place(name):
         rows = found["labels"] == found["class_names"].tolist().index(name)

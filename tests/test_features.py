@@ -82,6 +82,7 @@ def test_reads_what_was_written(tmp_path, name):
         "class_names": np.array([f"class {i}" for i in range(41)]),
         "levels": np.stack([LABELS // 10, LABELS // 30], axis=1).astype(np.uint8),
         "level_names": np.array(["tens", "thirties"]),
+        "level_values": np.array([[f"{v} tens", f"{v} thirties"] for v in range(5)]),
         "paths": np.array([f"{i}.png" for i in range(N)]),
     }
     path = save(tmp_path / name, **more)
@@ -95,7 +96,8 @@ def test_reads_what_was_written(tmp_path, name):
 
 def test_what_is_absent_is_none(tmp_path):
     found = read_features(str(save(tmp_path / "a.npz")))
-    assert [found.class_names, found.levels, found.level_names, found.paths] == [None] * 4
+    optional = (found.class_names, found.levels, found.level_names, found.level_values, found.paths)
+    assert optional == (None,) * 5
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", ">f8"])
@@ -271,6 +273,23 @@ REFUSED = {
         {"levels": LABELS[:, None], "level_names": np.array(["a", "b"])},
         "level_names: found shape (2,), expected (L,) with L = 1",
     ),
+    "level_values too short": (
+        {"levels": LABELS[:, None], "level_values": np.full((40, 1), "a")},
+        "level_values: found 40 rows, expected one for value 40 too",
+    ),
+    "level_values of another number of levels": (
+        {"levels": LABELS[:, None], "level_values": np.full((41, 2), "a")},
+        "level_values: found shape (41, 2), expected (V,L) with L = 1",
+    ),
+    "level_values 1-d": (
+        {"levels": LABELS[:, None], "level_values": np.full(41, "a")},
+        "level_values: found shape (41,), expected (V,L), each at least 1",
+    ),
+    "level_values not text": (
+        {"levels": LABELS[:, None], "level_values": np.zeros((41, 1))},
+        "level_values: found dtype float64, expected str",
+    ),
+    "level_values alone": ({"level_values": np.full((41, 1), "a")}, "levels: found nothing"),
     "level_names alone": ({"level_names": np.array(["a"])}, "levels: found nothing"),
     "paths count": ({"paths": np.repeat("a", N + 1)}, "paths: found shape (13,)"),
 }
