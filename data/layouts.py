@@ -8,7 +8,7 @@ Chapter: docs/8-features.md.
 import io
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -81,17 +81,22 @@ def cars(root: Path) -> Listing:
 def sop(root: Path) -> Listing:
     """Read Stanford Online Products: `Ebay_train.txt`, `Ebay_test.txt`; super classes are a level.
 
-    Classes 1 to 11318 are to train, 11319 to 22634 to test.
+    Classes 1 to 11318 are to train, 11319 to 22634 to test. The twelve super classes are called
+    by the folders of their images, `bicycle_final` and so on.
     """
     folder = home(root, "Stanford_Online_Products", "Ebay_train.txt")
-    images = []
+    images, names = [], [""] * 12
     for word, low, high in (("train", 1, 11318), ("test", 11319, 22634)):
         rows = table(folder / f"Ebay_{word}.txt", "image_id class_id super_class_id path")
         for where, (_, class_id, super_class_id, path) in rows:
             label, level = number(class_id, where, low, high), number(super_class_id, where, 1, 12)
             place = folder / inside(path, where)
             images.append(Image(place, label - 1, word, where, (level - 1,)))
-    return listing(root, images, level_names=["super_class"])
+            names[level - 1] = names[level - 1] or PurePosixPath(path).parent.name.removesuffix(
+                "_final"
+            )
+    values = [[name] for name in names] if any(names) else None
+    return listing(root, images, level_names=["super_class"], level_values=values)
 
 
 def inshop(root: Path) -> Listing:

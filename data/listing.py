@@ -41,6 +41,7 @@ class Listing(NamedTuple):
     class_names: list[str] | None
     levels: list[tuple[int, ...]] | None
     level_names: list[str] | None
+    level_values: list[list[str]] | None = None
 
     def arrays(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return what a features file says of some rows (n,), beside their features."""
@@ -48,6 +49,7 @@ class Listing(NamedTuple):
         per_row |= {"levels": self.levels, "paths": self.paths}
         found = {key: np.array(a)[rows] for key, a in per_row.items() if a is not None}
         named = {"class_names": self.class_names, "level_names": self.level_names}
+        named |= {"level_values": self.level_values}
         return found | {key: np.array(a) for key, a in named.items() if a is not None}
 
 
@@ -56,6 +58,7 @@ def listing(
     images: Iterable[Image],
     class_names: list[str] | None = None,
     level_names: list[str] | None = None,
+    level_values: list[list[str]] | None = None,
 ) -> Listing:
     """Return the images sorted by split, each checked to be there, and to be there once."""
     images = sorted(images, key=lambda image: SPLIT.index(image.word) if image.word else 0)
@@ -71,6 +74,7 @@ def listing(
         class_names,
         [image.levels for image in images] if level_names else None,
         level_names,
+        level_values,
     )
 
 

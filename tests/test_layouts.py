@@ -130,6 +130,14 @@ def test_inshop_splits_by_status(tmp_path, top):
     assert found.paths[3] == start + INSHOP[2][0]
 
 
+def test_super_classes_of_sop_are_called_by_their_folders(tmp_path):
+    arrays = read_layout("sop", miniatures.sop(tmp_path)).arrays(np.array([0]))
+    names = arrays["level_values"][:, 0].tolist()
+    assert names[0] == "bicycle" and len(names) == 12
+    given = {row.split()[2]: row.split()[3].split("_")[0] for row in [*SOP_TRAIN, *SOP_TEST]}
+    assert names == [given.get(str(number), "") for number in range(1, 13)]
+
+
 @pytest.mark.parametrize("name", ["cub", "cars", "sop", "inshop"])
 def test_the_root_may_be_the_folder_of_the_set_itself(tmp_path, name):
     root = BUILD[name](tmp_path)
@@ -144,7 +152,7 @@ def test_arrays_say_what_is_known_of_some_rows(tmp_path):
     assert found["labels"].tolist() == [0, 22633] and found["levels"].tolist() == [[0], [11]]
     assert found["split"].tolist() == ["train", "test"]
     assert found["level_names"].tolist() == ["super_class"]
-    assert found.keys() == {"labels", "split", "levels", "paths", "level_names"}
+    assert found.keys() == {"labels", "split", "levels", "paths", "level_names", "level_values"}
 
 
 @pytest.mark.parametrize("classes", [196, 200])
