@@ -105,4 +105,13 @@ def loss_only(case):
     return {"loss": reference(case)["loss"]}
 
 
+def speaks(case):
+    print("d(z, l) ≤ 距離 \ud800 ⊕")
+    return reference(case)
+
+
+def interrupts(case):
+    raise KeyboardInterrupt
+
+
 not_a_function = 3

@@ -37,7 +37,7 @@ def run(args: Namespace, beat: Beat = lambda doing: None) -> int:
         return broken(args, str(error))
     except SuiteError as error:
         return refuse(error, USAGE if getattr(args, "suite", None) else BROKEN)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         return refuse(error, USAGE)
 
 
@@ -58,9 +58,9 @@ def _tell(report: Report, args: Namespace) -> int:
     if report.declared != EXACT:
         options += f" --convention {args.convention}"
         options += "".join(f" --allow {word}" for word in args.allow)
-    print(text(report, options))
-    if args.json:
+    if args.json:  # files first: nobody may be there to read
         write_bytes(args.json, as_json(report).encode())
+    print(text(report, options))
     return report.code
 
 
@@ -82,6 +82,8 @@ def _load(args: Namespace, beat: Beat) -> Candidate:
         beat(f"{case.id} {case.x.dtype}")
         try:
             return candidate(case)
+        except KeyboardInterrupt:  # ours are ignored here: it is the candidate's own
+            raise RuntimeError("KeyboardInterrupt") from None
         finally:
             beat(NOTHING)
 
@@ -103,17 +105,17 @@ def _check(args: Namespace, beat: Beat) -> int:
 
 def _fingerprint(args: Namespace, beat: Beat) -> int:
     entries, candidate = _entries(args), _load(args, beat)
-    print(f"hier_ref oracle {hier_ref.__version__} · fingerprint of {_name(args)}")
+    lines = [f"hier_ref oracle {hier_ref.__version__} · fingerprint of {_name(args)}"]
     found = fingerprint(candidate, entries, dtype=args.dtype, seconds=args.time_limit)
     best = found[0] if found else None
     if best is None:
         verdict = "no usable answer"
         asked = next(e for e in entries if args.dtype in e.budgets)
-        print(ask(candidate, asked.case, args.dtype, args.time_limit).trouble)
+        lines.append(ask(candidate, asked.case, args.dtype, args.time_limit).trouble)
     elif best.explains:
         verdict = "conforms"
-        print(f"follows {convention_name(best.convention)}")
-        print(f"residual {best.worst:.2g}x budget, {best.explained}/{best.asked} cases")
+        lines.append(f"follows {convention_name(best.convention)}")
+        lines.append(f"residual {best.worst:.2g}x budget, {best.explained}/{best.asked} cases")
     else:
         verdict = "unexplained"
     if args.json:
@@ -121,7 +123,8 @@ def _fingerprint(args: Namespace, beat: Beat) -> int:
         if verdict == "conforms":
             content["follows"] = {k: str(v) for k, v in vars(best.convention).items()}
         write_bytes(args.json, (json.dumps(content, indent=1) + "\n").encode())
-    print(f"exit {CODES[verdict]}: {'named' if verdict == 'conforms' else verdict}")
+    lines.append(f"exit {CODES[verdict]}: {'named' if verdict == 'conforms' else verdict}")
+    print("\n".join(lines))
     return CODES[verdict]
 
 

@@ -18,6 +18,7 @@ from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.files import write_bytes
 from hier_ref.hier import ball_points, hier_stages
 from hier_ref.oracle.case import Case, answers, reference
+from hier_ref.oracle.form import seal
 from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, deviation
 from hier_ref.oracle.suite import ARRAYS, CORE, HERE, SCHEMA, TEXT, Entry, arrays_of, describe
 from hier_ref.oracle.textbook import by_autograd, distances, shuffled, textbook
@@ -177,7 +178,8 @@ def write(entries: list[Entry]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(HERE / ARRAYS, buffer.getvalue())
-    text = {"schema": SCHEMA, "suite": CORE, "cases": [describe(entry) for entry in entries]}
+    cases = [describe(entry) for entry in entries]
+    text = seal({"schema": SCHEMA, "suite": CORE, "cases": cases})
     write_bytes(HERE / TEXT, (json.dumps(text, indent=1) + "\n").encode())
 
 

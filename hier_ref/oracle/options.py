@@ -110,8 +110,10 @@ def parse(argv: list[str], actions: dict[str, Callable]) -> Namespace | int:
         args = make_parser(actions).parse_args(argv)
         if hasattr(args, "allow"):
             args.declared = declared(args.convention, args.allow)
-        if getattr(args, "time_limit", 0) < 0:
-            raise ValueError(f"--time-limit {args.time_limit:g}: expected at least 0")
+        limit = getattr(args, "time_limit", 0)
+        if not 0 <= limit < 1e6:  # a timer takes no more
+            raise ValueError(f"--time-limit {limit:g}: expected at least 0, below 1e6")
+        _check_json(getattr(args, "json", None))
         return args
     except ValueError as error:
         return refuse(error, USAGE)
@@ -119,9 +121,22 @@ def parse(argv: list[str], actions: dict[str, Callable]) -> Namespace | int:
         return 0
 
 
+def _check_json(path: Path | None) -> None:
+    """Raise ValueError where no report could be written, before anything runs."""
+    if path is None:
+        return
+    if path.exists() and not path.is_file():
+        raise ValueError(f"--json {path}: is there and is no regular file")
+    if not path.parent.is_dir():
+        raise ValueError(f"--json {path}: no folder {path.parent}")
+
+
 def refuse(error: Exception, code: int) -> int:
-    """Say in one line what is wrong; return the code."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    """Say in one line of at most 290 characters what is wrong; return the code."""
+    said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(error).split()))
+    if len(said) > 280:  # where it is, and what was expected, are at the ends
+        said = f"{said[:160]} ... {said[-110:]}"
+    print(f"error: {said or type(error).__name__}", file=sys.stderr)
     return code
 
 

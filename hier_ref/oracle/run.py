@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import Case
+from hier_ref.oracle.form import DTYPES
 from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import arrays_of, sha256
 
-DTYPES = ("float64", "float32")
 Stages = dict[str, NDArray]
 Candidate = Callable[[Case], Mapping[str, NDArray]]
 

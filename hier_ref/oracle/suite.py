@@ -5,7 +5,6 @@ right implementation may be off in one stage of one case in one dtype.
 """
 
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,20 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import Case
+from hier_ref.oracle.form import (
+    NUMBERS,
+    SCHEMA,
+    Form,
+    SuiteError,
+    budgets,
+    check_arrays,
+    described,
+    parameters,
+    parse,
+    same_keys,
+    seal,
+)
 
-SCHEMA = 1
 CORE = "core@1"  # the suite that comes with the package; another number, other answers
 HERE = Path(__file__).parent
 ARRAYS, TEXT = "core.npz", "core.json"
 ARRAY_FIELDS = ("x", "labels", "proxies", "triplets_data", "triplets_proxy")
 NOISE_FIELDS = ("gumbel_data", "gumbel_proxy")
-NUMBERS = ("c", "clip_radius", "tau", "margin")
+CHOICES = ("pair", "triple")
+NAMES = (*ARRAY_FIELDS, *(f"{noise}_{which}" for noise in NOISE_FIELDS for which in CHOICES))
 
 Budgets = dict[str, dict[str, float]]  # dtype -> stage -> largest error of a right answer
-
-
-class SuiteError(ValueError):
-    """A case file is not what it says it is: one line that names it."""
 
 
 class Entry(NamedTuple):
@@ -47,9 +55,6 @@ def arrays_of(case: Case) -> dict[str, NDArray]:
     return {name: _plain(array) for name, array in named.items()}
 
 
-CHOICES = ("pair", "triple")
-
-
 def _plain(array: NDArray) -> NDArray:
     array = np.asarray(array)
     kind = "<i8" if array.dtype.kind in "iu" else array.dtype.newbyteorder("<")
@@ -57,9 +62,9 @@ def _plain(array: NDArray) -> NDArray:
 
 
 def describe(entry: Entry) -> dict:
-    """Return what case.json says: all but the arrays, numbers as hex floats, hashes of arrays."""
+    """Return what case.json says: all but the arrays, numbers as hex floats, and hashes."""
     case = entry.case
-    return {
+    said = {
         "schema": SCHEMA,
         "id": case.id,
         "reason": case.reason,
@@ -74,6 +79,7 @@ def describe(entry: Entry) -> dict:
         },
         "sha256": {name: sha256(array) for name, array in arrays_of(case).items()},
     }
+    return seal(said)
 
 
 def sha256(array: NDArray) -> str:
@@ -84,45 +90,38 @@ def sha256(array: NDArray) -> str:
 
 def assemble(text: dict, arrays: dict[str, NDArray], source: str) -> Entry:
     """Build an entry from case.json and its arrays; SuiteError where they do not fit."""
-    try:
-        if text["schema"] != SCHEMA:
-            raise SuiteError(f"{source}: schema {text['schema']}, expected {SCHEMA}")
-        for name, expected in text["sha256"].items():
-            if sha256(arrays[name]) != expected:
-                raise SuiteError(f"{source}: {name} has another SHA-256 than case.json says")
-        noise = {n: tuple(arrays[f"{n}_{which}"] for which in CHOICES) for n in NOISE_FIELDS}
-        case = Case(
-            **{name: arrays[name] for name in ARRAY_FIELDS},
-            **noise,
-            **{name: float.fromhex(value) for name, value in text["parameters"].items()},
-            neighbours=int(text["neighbours"]),
-            id=text["id"],
-            reason=text["reason"],
-            flags=tuple(text["flags"]),
-            margins=tuple((n, float.fromhex(v)) for n, v in text["margins"].items()),
-            swaps=tuple(tuple(order) for order in text["swaps"]),
-        )
-        budgets = {
-            dtype: {stage: float.fromhex(b) for stage, b in stages.items()}
-            for dtype, stages in text["budgets"].items()
-        }
-    except SuiteError:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise SuiteError(f"{source}: not a case of schema {SCHEMA} ({error!r})") from None
-    return Entry(case, budgets)
+    form = Form(source, text)
+    if type(text.get("schema")) is not int or text["schema"] != SCHEMA:
+        raise SuiteError(f"{source}: schema {ascii(text.get('schema')):.60}, expected {SCHEMA}")
+    missing = next((name for name in NAMES if name not in arrays), None)
+    if missing:
+        raise SuiteError(f"{source}: no array {missing}")
+    noise = {n: tuple(arrays[f"{n}_{which}"] for which in CHOICES) for n in NOISE_FIELDS}
+    fields = {name: arrays[name] for name in ARRAY_FIELDS} | parameters(form) | described(form)
+    entry = Entry(Case(**fields, **noise), budgets(form))
+    check_arrays(form, entry.case)
+    expected = describe(entry)
+    same_keys(form, expected)
+    for name, digest in expected["sha256"].items():
+        if form.get("sha256", dict, "an object").get(name) != digest:
+            raise SuiteError(f"{source}: {name} has another SHA-256 than case.json says")
+    form.sealed()
+    return entry
 
 
 @cache
 def load_suite() -> tuple[Entry, ...]:
-    """Return the core suite that comes with the package."""
+    """Return the core suite that comes with the package; SuiteError if it is damaged."""
     try:
-        texts = json.loads((HERE / TEXT).read_text("utf-8"))["cases"]
+        text = parse((HERE / TEXT).read_bytes())
         with np.load(HERE / ARRAYS, allow_pickle=False) as archive:
             stored = {name: archive[name] for name in archive.files}
     except Exception as error:  # zipfile, zlib and json name their own errors for damaged bytes
         raise SuiteError(f"{HERE / ARRAYS} or {TEXT}: damaged ({error})") from None
-    return tuple(assemble(text, _arrays_of_id(stored, text["id"]), text["id"]) for text in texts)
+    form = Form(TEXT, text)
+    form.sealed()
+    cases = form.get("cases", list, "a list")
+    return tuple(assemble(each, _arrays_of_id(stored, each["id"]), each["id"]) for each in cases)
 
 
 def _arrays_of_id(stored: dict[str, NDArray], identity: str) -> dict[str, NDArray]:

@@ -12,6 +12,7 @@ from argparse import Namespace
 
 from hier_ref.oracle.command import ACTIONS, NOTHING, broken, run
 from hier_ref.oracle.options import parse
+from hier_ref.oracle.streams import prepare_streams
 
 GRACE = 2.0  # seconds that the signal within the child is given
 IMPORT = 60.0  # least limit for importing a framework
@@ -19,10 +20,14 @@ IMPORT = 60.0  # least limit for importing a framework
 
 def start(argv: list[str]) -> int:
     """Run a command; return its exit code. What runs a candidate runs in a child process."""
-    args = parse(argv, ACTIONS)
-    if not isinstance(args, Namespace):
-        return args
-    return watched(args) if getattr(args, "candidate", None) else run(args)
+    try:
+        args = parse(argv, ACTIONS)
+        if not isinstance(args, Namespace):
+            return args
+        return watched(args) if getattr(args, "candidate", None) else run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
 
 
 def watched(args: Namespace) -> int:
@@ -30,10 +35,10 @@ def watched(args: Namespace) -> int:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_work, args=(args, theirs))
-    child.start()
-    theirs.close()
     doing: str | int = ""
     try:
+        _start_deaf(child)
+        theirs.close()
         while isinstance(doing, str):
             if not ours.poll(_limit(doing, args)):
                 return broken(args, f"{doing}: no answer within {args.time_limit:g} s; stopped")
@@ -45,12 +50,25 @@ def watched(args: Namespace) -> int:
         code = child.exitcode
         how = f"exit code {code}" if code >= 0 else f"signal {-code}"
         return broken(args, f"{doing or 'afterwards'}: ends the process ({how})")
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
     finally:
-        child.kill()
-        child.join()
+        if child.pid:
+            child.kill()
+            child.join()
+
+
+def _start_deaf(child: multiprocessing.Process) -> None:
+    """Start a process that ignores interrupts from its first line: they are the parent's to tell.
+
+    While it starts they wait, if the system can make them wait.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        child.start()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        child.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _limit(doing: str, args: Namespace) -> float | None:
@@ -61,7 +79,8 @@ def _limit(doing: str, args: Namespace) -> float | None:
 
 
 def _work(args: Namespace, pipe) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to tell
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where none could be blocked
+    prepare_streams()
     code = run(args, pipe.send)
     sys.stdout.flush()
     sys.stderr.flush()
