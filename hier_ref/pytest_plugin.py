@@ -30,12 +30,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list
 ) -> None:
-    """Ask the candidate, once, and add a test for each of its stages in each case."""
+    """Add a test for each stage of each case: known from the suite, whatever the candidate does.
+
+    So all workers of pytest-xdist collect the same tests, even where one of them cannot answer.
+    """
     if config.getoption("--hier-candidate"):
-        stages = dict.fromkeys((f.case, f.stage) for f in _report(config).findings)
-        names = [f"hier[{case}-{stage}]" for case, stage in stages]
+        _declared(config), _found(config)
+        asked = {e.case.id: [s for b in e.budgets.values() for s in b] for e in _suite(config)}
+        places = [
+            (case, stage) for case, stages in asked.items() for stage in dict.fromkeys(stages)
+        ]
+        names = [f"hier[{case}-{stage}]" for case, stage in places]
         made = [StageTest.from_parent(session, name=n) for n in (*names, "hier[verdict]")]
-        for test, place in zip(made, (*stages, None), strict=True):
+        for test, place in zip(made, (*places, None), strict=True):
             test.place = place
         items[:0] = made
 
@@ -53,16 +60,24 @@ class StageTest(pytest.Item):
     place: tuple[str, str] | None = None
 
     def runtest(self) -> None:
-        """Fail where the stage is over its budget."""
+        """Fail where it is over its budget or has no answer; skip a stage that is not given."""
         report = _report(self.config)
-        if self.place is None and report.code:
+        if self.place is None:
             from hier_ref.oracle.report import text
 
-            raise Differs(text(report))
-        failed = [f for f in report.failed() if (f.case, f.stage) == self.place]
+            if report.code:
+                raise Differs(text(report))
+            return
+        found = [f for f in report.findings if (f.case, f.stage) == self.place]
+        failed = [f for f in found if f.times > 1]
         if failed:
             said = ", ".join(f"{f.times:.2g}x budget in {f.dtype}" for f in failed)
             raise Differs(f"{said}; see hier[verdict]")
+        own = [said for said in report.troubles if said.startswith(f"{self.place[0]} ")]
+        if own or (report.troubles and not found):
+            raise Differs((own or report.troubles)[-1])
+        if not found:
+            pytest.skip(f"the candidate does not give {self.place[1]}")
 
     def repr_failure(self, excinfo, style=None) -> str:
         """Show what differs without a traceback: it is not in the oracle's code."""
@@ -89,34 +104,58 @@ def hier_report(pytestconfig):
 CANDIDATE, REPORT = pytest.StashKey(), pytest.StashKey()
 
 
-def _candidate(config: pytest.Config):
+def _found(config: pytest.Config):
+    """Return the adapted candidate, or why its module does not load; UsageError for no name."""
     if CANDIDATE not in config.stash:
         from hier_ref.oracle.adapters import ADAPTERS, CandidateError, load_candidate
 
         name, adapter = config.getoption("--hier-candidate"), config.getoption("--hier-adapter")
+        if not name:
+            raise pytest.UsageError("hier_candidate and hier_report need --hier-candidate=NAME")
         if adapter not in ADAPTERS:
             raise pytest.UsageError(f"--hier-adapter: expected one of {', '.join(ADAPTERS)}")
         try:
-            config.stash[CANDIDATE] = load_candidate(name or "", adapter)
-        except (ValueError, CandidateError) as error:
+            config.stash[CANDIDATE] = load_candidate(name, adapter)
+        except CandidateError as error:
+            config.stash[CANDIDATE] = str(error)
+        except ValueError as error:
             raise pytest.UsageError(f"--hier-candidate: {error}") from None
     return config.stash[CANDIDATE]
 
 
+def _candidate(config: pytest.Config):
+    found = _found(config)
+    if isinstance(found, str):
+        raise Differs(found)
+    return found
+
+
+def _declared(config: pytest.Config):
+    from hier_ref.convention import CONVENTIONS
+
+    declared = CONVENTIONS.get(config.getoption("--hier-convention"))
+    if declared is None:
+        raise pytest.UsageError(f"--hier-convention: expected one of {', '.join(CONVENTIONS)}")
+    return declared
+
+
+def _suite(config: pytest.Config) -> list:
+    from hier_ref.oracle import load_suite
+
+    known = {entry.case.id: entry for entry in load_suite()}
+    asked = config.getoption("--hier-case") or known
+    if not known.keys() >= set(asked):
+        raise pytest.UsageError(f"--hier-case: expected one of {', '.join(known)}")
+    return [entry for identity, entry in known.items() if identity in asked]
+
+
 def _report(config: pytest.Config):
     if REPORT not in config.stash:
-        from hier_ref.convention import CONVENTIONS
-        from hier_ref.oracle import check, load_suite
+        from hier_ref.oracle import check
 
-        declared = CONVENTIONS.get(config.getoption("--hier-convention"))
-        if declared is None:
-            raise pytest.UsageError(f"--hier-convention: expected one of {', '.join(CONVENTIONS)}")
-        known = {entry.case.id: entry for entry in load_suite()}
-        asked = config.getoption("--hier-case") or known
-        if not known.keys() >= set(asked):
-            raise pytest.UsageError(f"--hier-case: expected one of {', '.join(known)}")
-        suite = [entry for identity, entry in known.items() if identity in asked]
-        name = config.getoption("--hier-candidate")
-        report = check(_candidate(config), suite, convention=declared, name=name)
-        config.stash[REPORT] = report
+        options = {
+            "convention": _declared(config),
+            "name": config.getoption("--hier-candidate"),
+        }
+        config.stash[REPORT] = check(_candidate(config), _suite(config), **options)
     return config.stash[REPORT]

@@ -151,6 +151,31 @@ def test_the_plugin_adds_a_test_per_case_and_stage_and_a_verdict(tmp_path):
     assert "Traceback" not in done.stdout
 
 
+def test_the_tests_come_from_the_suite_whatever_the_candidate_does(tmp_path):
+    """So all workers of pytest-xdist collect the same, even where one of them crashes."""
+    words = ("--hier-adapter", "case", "--hier-case", "std-00", "--collect-only")
+    (tmp_path / "broken.py").write_text("1 / 0")
+    names = ("right", "raises", "loss_only", "nan")
+    found = [
+        run_pytest(tmp_path, "--hier-candidate", name, *words).stdout.split("\n\n")[0]
+        for name in (*(f"{HOSTILE}:{name}" for name in names), "broken.py:f")
+    ]
+    assert len(set(found)) == 1 and "hier[std-00-loss]" in found[0]
+    words = words[:-1]
+    done = run_pytest(tmp_path, "--hier-candidate", f"{HOSTILE}:raises", *words)
+    stages = len(reference(FEW[0].case)) - 2
+    assert f"{stages + 1} failed" in done.stdout and "Traceback" not in done.stdout
+    done = run_pytest(tmp_path, "--hier-candidate", f"{HOSTILE}:loss_only", *words)
+    assert f"1 failed, 1 passed, {stages - 1} skipped" in done.stdout
+    done = run_pytest(tmp_path, "--hier-candidate", "broken.py:f", *words)
+    assert "broken.py raises ZeroDivisionError" in done.stdout and done.returncode == 1
+
+
+def test_a_fixture_without_its_option_says_which(tmp_path):
+    (tmp_path / "test_mine.py").write_text("def test_mine(hier_report):\n    pass\n")
+    assert "need --hier-candidate=NAME" in run_pytest(tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

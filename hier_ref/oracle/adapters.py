@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ def numpy_adapter(fn: Callable) -> Candidate:
         if isinstance(given, Mapping):
             return given
         if not isinstance(given, tuple) or len(given) != 3:
-            found = f"{type(given).__name__} of {len(given)}" if isinstance(given, tuple) else given
-            raise TypeError(f"{found}: expected a mapping or (loss, grad_x, grad_proxies)")
+            expected = "expected a mapping or (loss, grad_x, grad_proxies)"
+            raise TypeError(f"returns {_said(given)}: {expected}")
         return dict(zip(("loss", "grad_x", "grad_proxies"), given, strict=True))
 
     return candidate
@@ -57,7 +58,7 @@ def torch_adapter(fn: Callable, device: str = "cpu") -> Candidate:
     def candidate(case: Case) -> Stages:
         case = _converted(case, lambda array: torch.from_numpy(array).to(device))
         inputs = {"x": case.x.requires_grad_(), "proxies": case.proxies.requires_grad_()}
-        loss, stages = _parts(fn(case.x, case.proxies, case))
+        loss, stages = _parts(fn(case.x, case.proxies, case), "tensor", torch.is_tensor)
         for name in DIFFERENTIABLE:
             if getattr(stages.get(name), "requires_grad", False):
                 inputs[name] = stages[name]
@@ -70,7 +71,12 @@ def torch_adapter(fn: Callable, device: str = "cpu") -> Candidate:
             grads[name] = torch.zeros_like(inputs[name]) if grads[name] is None else grads[name]
         found = {f"grad_{name}": grad for name, grad in grads.items() if grad is not None}
         found |= {"loss": loss, **stages}
-        return {n: v.detach().cpu().numpy() if torch.is_tensor(v) else v for n, v in found.items()}
+        return {n: plain(n, v) if torch.is_tensor(v) else v for n, v in found.items()}
+
+    def plain(name, value):
+        if value.dtype == torch.bfloat16:
+            raise TypeError(f"{name} is bfloat16: expected float32 or float64")
+        return value.detach().to_dense().cpu().numpy()
 
     return candidate
 
@@ -78,10 +84,13 @@ def torch_adapter(fn: Callable, device: str = "cpu") -> Candidate:
 def jax_adapter(fn: Callable) -> Candidate:
     """Adapt a JAX `fn(x, proxies, case)` -> loss, or (loss, {stage: array}); `fn` may be jitted.
 
-    x and proxies are traced, all other arrays of the case are constants. float64 is switched on
-    while a case in float64 is asked.
+    x and proxies are traced, all other arrays of the case are constants. A case is a pytree: its
+    arrays are leaves, its numbers are static, so that `jax.jit(fn)` takes it as it is. float64 is
+    switched on while a case in float64 is asked.
     """
     import jax
+
+    _register(jax.tree_util)
 
     enabled = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
@@ -90,7 +99,8 @@ def jax_adapter(fn: Callable) -> Candidate:
             constants = _converted(case, jax.numpy.asarray)
 
             def traced(x, proxies):
-                return _parts(fn(x, proxies, replace(constants, x=x, proxies=proxies)))
+                given = fn(x, proxies, replace(constants, x=x, proxies=proxies))
+                return _parts(given, "JAX array", lambda loss: isinstance(loss, jax.Array))
 
             both = jax.value_and_grad(traced, argnums=(0, 1), has_aux=True)
             (loss, stages), (grad_x, grad_proxies) = both(constants.x, constants.proxies)
@@ -188,9 +198,30 @@ def _converted(case: Case, convert: Callable) -> Case:
     return replace(case, **arrays, **noise)
 
 
-def _parts(given) -> tuple:
+@cache
+def _register(tree_util) -> None:
+    """Tell JAX, once, which fields of a case are arrays."""
+    leaves = [*ARRAY_FIELDS, *NOISE_FIELDS]
+    static = [field.name for field in fields(Case) if field.name not in leaves]
+    tree_util.register_dataclass(Case, data_fields=leaves, meta_fields=static)
+
+
+def _parts(given, array: str, is_array: Callable[[object], bool]) -> tuple:
     """Split what a user's function returns into the loss and a mapping of stages."""
-    loss, stages = given if isinstance(given, tuple) else (given, {})
+    loss, stages = given if isinstance(given, tuple) and len(given) == 2 else (given, {})
     if not isinstance(stages, Mapping):
         raise TypeError(f"{type(stages).__name__} beside the loss: expected a mapping of stages")
+    if not is_array(loss):
+        expected = f"expected the loss as a {array}, or (loss, {{stage: {array}}})"
+        raise TypeError(f"returns {_said(loss)}: {expected}")
+    if loss.ndim:
+        raise TypeError(f"returns a loss of shape {tuple(loss.shape)}: expected one number, ()")
     return loss, dict(stages)
+
+
+def _said(given: object) -> str:
+    """Name what was returned."""
+    kind = type(given).__name__
+    if isinstance(given, (int, float)):
+        return f"{kind} {given}"
+    return f"{kind} of {len(given)}" if isinstance(given, (tuple, list, dict)) else kind

@@ -121,3 +121,56 @@ def test_jax_runs_in_the_dtype_that_is_asked_and_leaves_it_as_it_was(dtype):
 def test_jax_conforms_where_it_gives_the_right_numbers():
     report = check(frozen(ENTRY)["jax"], [ENTRY])
     assert (report.verdict, report.troubles, report.notes) == ("conforms", [], [])
+
+
+TORCH = {
+    "none": lambda x, proxies, case: None,
+    "list": lambda x, proxies, case: [x.sum(), {}],
+    "dict": lambda x, proxies, case: {"loss": x.sum()},
+    "float": lambda x, proxies, case: 1.5,
+    "numpy": lambda x, proxies, case: x.sum().detach().numpy(),
+    "three": lambda x, proxies, case: (x.sum(), x, proxies),
+    "shape": lambda x, proxies, case: x.sum().reshape(1),
+    "bfloat16": lambda x, proxies, case: x.sum().bfloat16(),
+}
+SAID = {
+    "none": "returns NoneType: expected the loss as a",
+    "list": "returns list of 2: expected the loss as a",
+    "dict": "returns dict of 1: expected the loss as a",
+    "float": "returns float 1.5: expected the loss as a",
+    "numpy": "returns ndarray: expected the loss as a",
+    "three": "returns tuple of 3: expected the loss as a",
+    "shape": "returns a loss of shape (1,): expected one number, ()",
+    "bfloat16": "loss is bfloat16: expected float32 or float64",
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_what_a_torch_candidate_returns_is_said(name):
+    report = check(torch_adapter(TORCH[name]), [ENTRY], dtypes=("float64",))
+    assert (report.code, SAID[name] in report.troubles[0]) == (4, True), report.troubles
+
+
+@pytest.mark.parametrize("name", ["none", "list", "dict", "float", "three", "shape"])
+def test_what_a_jax_candidate_returns_is_said(name):
+    report = check(jax_adapter(TORCH[name]), [ENTRY], dtypes=("float64",))
+    assert (report.code, SAID[name] in report.troubles[0]) == (4, True), report.troubles
+
+
+def test_a_sparse_gradient_is_a_gradient():
+    def fn(x, proxies, case):
+        index = torch.arange(len(proxies))
+        return x.sum() + torch.nn.functional.embedding(index, proxies, sparse=True).sum()
+
+    found = torch_adapter(fn)(ENTRY.case)
+    np.testing.assert_array_equal(found["grad_proxies"], 1)
+
+
+def test_jit_takes_a_whole_case():
+    def fn(x, proxies, case):
+        chosen = x[case.triplets_data[:, 0]] * float(case.c)
+        return jnp.sum(chosen) + jnp.sum(proxies) * case.margin
+
+    found, jitted = (jax_adapter(f)(ENTRY.case) for f in (fn, jax.jit(fn)))
+    for name, value in found.items():
+        np.testing.assert_allclose(jitted[name], value, rtol=1e-12)
