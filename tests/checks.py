@@ -42,6 +42,9 @@ LIMIT = {
     "parity_stage": (1e-12, "distances and hinges: measured 4.1e-15"),
     "parity_gradient": (1e-11, "the promise, of the largest entry: measured 2.9e-14"),
     "parity_float32": (8e-6, "64 eps of float32 through distances and hinges; measured 4.8e-6"),
+    "moments": (4e-15, "16 eps: two subtractions of means and a sum; measured 3e-16"),
+    "closed_form": (4e-13, "covariances of condition up to 1e3; measured 3.7e-14"),
+    "invariance": (1e-10, "of features mixed by a map of condition 16; measured 8.7e-12"),
     "autograd": (1e-12, "two float64 evaluations of one gradient: some thousand roundings"),
     "difference": (1e-7, "five-point differences in float64: eps^(4/5) times the curvature"),
 }

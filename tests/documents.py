@@ -13,7 +13,7 @@ import shlex
 from typing import NamedTuple
 
 LANGUAGES = {"python", "console", "bash", "text"}
-LETTERS = "BDTHLNOSRFKYCV"
+LETTERS = "BDTHLNOSRFKYCVM"
 DEFINED = re.compile(rf"\*\*\(([{LETTERS}]\d{{1,2}}'?)\)\*\*")
 MENTIONED = re.compile(rf"\(([{LETTERS}]\d{{1,2}}'?)\)")
 IN_A_NAME = re.compile(rf"(?<![A-Za-z0-9])([{LETTERS}]\d{{1,2}})(_gradient)?(?![A-Za-z0-9])")
