@@ -36,6 +36,7 @@ def _standard(f: NDArray, eps: float) -> tuple[NDArray, NDArray, NDArray]:
     eps is added to the variance. t is a power of two, which makes large rows small before they
     are added and squared, and leaves every digit; 1 for a constant row, whose deviation is √eps.
     """
+    number("eps", eps, zero=True)
     t = onp.maximum(power(f), 1)
     h = _centred(f / t)
     t = onp.where(onp.any(getval(h), axis=-1, keepdims=True), t, 1)
@@ -45,8 +46,8 @@ def _standard(f: NDArray, eps: float) -> tuple[NDArray, NDArray, NDArray]:
 def layer_norm(f: NDArray, eps: float = EPS) -> NDArray:
     """Centre each row and divide it by its standard deviation. (N1), without affine part.
 
-    (..., F) -> (..., F), finite, as large as they may be; domain eps > 0. A constant row becomes
-    exactly 0 (K40), and a row whose spread is far below √eps nearly so. NaN stays NaN.
+    (..., F) -> (..., F), finite, as large as they may be; eps >= 0, else ValueError. A constant
+    row becomes exactly 0 (K40), and one whose spread is far below √eps nearly so. NaN stays NaN.
     Source: Ba, Kiros, Hinton 2016, mean and deviation of equation 3; no gain and bias.
     """
     h, s, _ = _standard(f, eps)

@@ -49,10 +49,13 @@ def choice_weights(far: NDArray, arrival: NDArray, tau: float) -> NDArray:
 
     far (T, P) is the distance of each proxy to the farthest member of the set, arrival (T, P)
     Exp(1) noise, tau > 0 the temperature -> (T, P), rows summing to 1. The largest weight is
-    the hard choice. Equals softmax(-far/tau + Gumbel noise). ValueError for another tau.
+    the hard choice. Equals softmax(-far/tau + Gumbel noise). ValueError for another tau and for
+    arrival times that are 0, negative or NaN.
     Source: derived in docs/3 and 4.
     """
     number("tau", tau)
+    if not np.min(getval(arrival), initial=1) > 0:
+        raise ValueError(f"arrival times from {np.min(arrival):.3g}: expected numbers above 0")
     with onp.errstate(over="ignore"):  # a tau far below all differences: exp(-inf) is right
         rate = np.exp((np.min(far, axis=1, keepdims=True) - far) / tau)
     w = rate / arrival

@@ -118,7 +118,9 @@ class AdamW(Optimizer):
     ):
         super().__init__(params, lr, weight_decay)
         self.betas = tuple(below_one(f"beta {n}", beta) for n, beta in enumerate(betas, 1))
-        self.eps = number("eps", eps)
+        for param in params.values():
+            number("eps", eps, dtype=param.dtype)
+        self.eps = float(eps)
 
     def _update(self, name: str, param: NDArray, grad: NDArray, lr: float) -> NDArray:
         beta1, beta2 = self.betas
@@ -191,19 +193,21 @@ def _check_finite(grads: Arrays) -> None:
             raise ValueError(f"gradient of {name}: found NaN or infinity, expected finite numbers")
 
 
-def _check_limit(limit: float) -> None:
-    if limit != math.inf:
-        number("gradient limit", limit)
+def _check_limit(limit: float, grads: Arrays) -> None:
+    for grad in grads.values():
+        if limit != math.inf:
+            number("gradient limit", limit, dtype=grad.dtype)
 
 
 def clip_by_value(grads: Arrays, limit: float | None) -> Arrays:
     """Bring every number of every gradient into [-limit, limit]; None or inf: off. (O8).
 
-    Raises ValueError for a limit of 0 or less. An infinity becomes the limit, NaN stays NaN.
+    Raises ValueError for a limit of 0 or less, or that the dtype rounds to 0. An infinity
+    becomes the limit, NaN stays NaN.
     """
     if limit is None:
         return grads
-    _check_limit(limit)
+    _check_limit(limit, grads)
     return {name: np.clip(grad, -limit, limit) for name, grad in grads.items()}
 
 
@@ -215,7 +219,7 @@ def clip_by_norm(grads: Arrays, limit: float | None) -> Arrays:
     """
     if limit is None or limit == math.inf:
         return grads
-    _check_limit(limit)
+    _check_limit(limit, grads)
     _check_finite(grads)
     size = float(power([float(np.max(np.abs(g), initial=0)) for g in grads.values()])[0])
     norm = math.hypot(*(_norm(grad / size) for grad in grads.values()))  # cannot overflow

@@ -23,11 +23,13 @@ def read_features(X: ArrayLike) -> NDArray:
     """
     if issparse(X):
         raise TypeError(f"X is a sparse matrix {X.shape}: expected a dense one, as of X.toarray()")
+    _refuse_masks("X", X)
     array = np.asarray(X, order="C")  # sums of columns round otherwise
     if array.dtype == object and all(_kind(value) == "numbers" for value in array.flat):
         array = array.astype(float)
     if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
-        raise ValueError(f"X {array.dtype} {array.shape}: expected numbers of shape (N, F)")
+        dtype = str(array.dtype)[:40]  # that of a record names every field
+        raise ValueError(f"X {dtype} {array.shape}: expected numbers of shape (N, F)")
     bad = np.flatnonzero(~np.isfinite(array).all(1))
     if len(bad):
         raise ValueError(f"X is not finite in row {bad[0]}: expected neither NaN nor infinity")
@@ -54,13 +56,14 @@ def read_classes(y: ArrayLike, n: int) -> NDArray:
     """
     if y is None:
         raise ValueError("HierHead requires y to be passed, but the target y is None")
+    _refuse_masks("y", y)
     array = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
     if array.shape != (n,):
         raise ValueError(f"y of shape {array.shape}: expected ({n},)")
     if array.dtype == object:
         array = _of_one_kind(array)
     if array.dtype.kind not in "biufUS":
-        raise ValueError(f"y is {array.dtype}: expected classes, integers or strings")
+        raise ValueError(f"y is {str(array.dtype)[:40]}: expected classes, integers or strings")
     if array.dtype.kind == "f":
         bad = np.flatnonzero(~(array == np.floor(array)) | np.isinf(array))
         if len(bad):
@@ -68,6 +71,11 @@ def read_classes(y: ArrayLike, n: int) -> NDArray:
     if len(np.unique(array)) < 2:
         raise ValueError("y has one class: expected two or more")
     return array
+
+
+def _refuse_masks(name: str, value: Any) -> None:
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries: expected all of them")
 
 
 def _kind(value: Any) -> str | None:

@@ -116,6 +116,8 @@ def mutual_neighbours(
     first = None
     if labels is not None and convention.same_class_first:
         first = np.equal.outer(labels, labels)
+        if not first.diagonal().all():
+            raise ValueError("a label is NaN: expected classes")
         if first.shape != d.shape:
             raise ValueError(f"{len(first)} labels for {len(d)} points")
     if not convention.neighbours_count_self:

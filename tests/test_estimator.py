@@ -178,6 +178,9 @@ NAMES = [f"class {label}" for label in Y]
         (X, [b"a", *NAMES[1:]], "y holds bytes and strings: expected one kind"),
         (X, [10**30, *Y[1:]], "y is object: expected classes"),
         (X, 3, r"y of shape \(\): expected \(96,\)"),
+        (np.ma.masked_greater(X, 1), Y, "X has masked entries: expected all of them"),
+        (X, np.ma.masked_equal(Y, 3), "y has masked entries: expected all of them"),
+        (np.zeros(3, [(f"field {k}", float) for k in range(99)]), Y, r"X .{40} \(3,\): expected"),
         (HOLES, Y, r"X object \(96, 12\): expected"),
         (X.astype("datetime64[s]"), Y, r"X datetime64\[s\] \(96, 12\): expected numbers"),
         (X > 0, Y, r"X bool \(96, 12\): expected numbers"),
@@ -188,6 +191,11 @@ NAMES = [f"class {label}" for label in Y]
 def test_odd_data_is_refused(x, y, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         head().fit(x, y)
+
+
+def test_transform_refuses_features_beyond_the_dtype():
+    with pytest.raises(ValueError, match=r"^features up to .*e\+40: expected at most 3.4e\+38"):
+        head().fit(X, Y).transform(X * np.float64(1e40))
 
 
 def test_transform_refuses_another_width():

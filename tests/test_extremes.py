@@ -379,6 +379,10 @@ for shown, value in NO_SHARE.items():
             lambda value=value: step_decay(1, 2, value),
             f"factor {shown}: expected",
         ),
+        f"layer_norm eps={shown}": (
+            lambda value=value: layer_norm(X, value),
+            f"eps {shown}: expected a number, at least 0",
+        ),
         f"head scale={shown}": (
             lambda value=value: init_head(np.random.default_rng(0), 4, 2, scale=value),
             f"scale {shown}: expected a number, at least 0",
@@ -510,6 +514,21 @@ REFUSED |= {
         lambda: AdamW({"a": np.ones(3, np.float32)}, 1e-46),
         "learning rate of a 1e-46: expected a number from 1.18e-38",
     ),
+    "limit that float32 does not hold": (
+        lambda: clip_by_value({"a": np.ones(3, np.float32)}, 1e-46),
+        "gradient limit 1e-46: expected a number from 1.18e-38",
+    ),
+    "norm that float32 does not hold": (
+        lambda: clip_by_norm({"a": np.ones(3, np.float32)}, 1e39),
+        r"gradient limit 1e\+39: expected a number from 1.18e-38",
+    ),
+    "eps that float32 does not hold": (
+        lambda: AdamW({"a": np.ones(3, np.float32)}, 0.1, eps=1e-46),
+        "eps 1e-46: expected a number from 1.18e-38",
+    ),
+    "arrival 0": (lambda: choice_weights(D, 0 * D, 0.1), "arrival times from 0: expected"),
+    "arrival nan": (lambda: choice_weights(D, np.nan * D, 0.1), "arrival times from nan"),
+    "labels nan": (lambda: mined(labels=np.full(12, np.nan)), "a label is NaN: expected classes"),
     "limit that is True": (lambda: clip_by_value(P, True), "gradient limit True: expected"),
     "labels with NaN": (lambda: batches_per_epoch([0.0, np.nan, 0.0], 2, 2), "labels float64"),
     "labels as a table": (lambda: batches_per_epoch([[0, 0], [1, 1]], 2, 2), "labels int64"),
