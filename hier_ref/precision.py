@@ -1,21 +1,37 @@
 """R-precision and MAP@R: how pure and how well ordered the first R places are.
 
 Derived in docs/7-retrieval.md. Nothing is sorted but the R nearest, and each key says itself
-whether its item is correct.
+whether its item is correct. Where rounding leaves an order open, `hier_ref.order` settles it.
 """
 
 import numpy as np
 
+from hier_ref.keys import Codes, Points
+from hier_ref.order import in_order, in_parts, marked, unmarked
 
-def precision_at_r(key: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+
+def precision_at_r(
+    key: np.ndarray,
+    correct: np.ndarray,
+    keys: Points | Codes | None = None,
+    queries: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return R-precision (R4) and average precision at R, whose mean is MAP@R (R5).
 
     Keys not below 0 and boolean `correct`, (M, N), (M, N) -> (M,), (M,) float64. R is the number of
     correct items of the query. Equal keys rank wrong items first (K54); without a correct item
-    both are 0 (K55). Source: Musgrave, Belongie, Lim 2020, section 3.
+    both are 0 (K55). Keys are exact, or those of these queries (M,) in `keys`, which settle what
+    their rounding leaves open. Source: Musgrave, Belongie, Lim 2020, section 3.
     """
     r = correct.sum(axis=1, keepdims=True)
-    hit = _hits(key, correct, int(r.max()))
+    hit, limit = _hits(key, correct, r, keys)
+    for rows in in_parts(keys, queries, np.flatnonzero(np.isfinite(limit))):
+        high = limit[rows, None]
+        found = in_order(keys, queries[rows], key[rows], correct[rows], 0, high)
+        place = found.place()
+        first = place < hit.shape[1]
+        hit[rows] = False
+        hit[rows[found.row[first]], place[first]] = found.correct[first]
     place = np.arange(1, hit.shape[1] + 1)
     hit &= place <= r
     hits = np.cumsum(hit, axis=1)
@@ -24,15 +40,34 @@ def precision_at_r(key: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np
     return hit.sum(axis=1) / at_least_1, precision / at_least_1
 
 
-def _hits(key: np.ndarray, correct: np.ndarray, size: int) -> np.ndarray:
-    """Return whether each of the `size` first items is correct, (M, size), in their order.
+def _hits(
+    key: np.ndarray, correct: np.ndarray, r: np.ndarray, keys: Points | Codes | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the first R items are correct (M, max R), in their order, and a limit (M,).
 
-    Floats that are not below 0 have the order of their bits, and their highest bit is 0. Shifting
-    it out makes room for one at the end: 1 for correct, so that among equals the wrong come first.
-    One sort of integers then orders items and labels together.
+    Where the order of the first R is in doubt, none of them has a key above the limit; elsewhere
+    it is inf.
     """
-    marked = np.ascontiguousarray(key).view(f"u{key.itemsize}") << 1
-    marked |= correct
-    if 0 < size < marked.shape[1]:
-        marked.partition(size - 1, axis=1)
-    return np.sort(marked[:, :size], axis=1) & 1 == 1
+    size = int(r.max())
+    bits = marked(key, correct)
+    if 0 < size < bits.shape[1] - 1:
+        bits.partition(size, axis=1)
+    bits = np.sort(bits[:, : size + 1], axis=1)
+    hit = bits & 1 == 1
+    if keys is None or keys.sure or not size:
+        return hit[:, :size], np.full(len(key), np.inf)
+    return hit[:, :size], _limit(unmarked(bits, key.dtype), hit, r, keys)
+
+
+def _limit(near: np.ndarray, hit: np.ndarray, r: np.ndarray, keys: Points) -> np.ndarray:
+    """Return the limits (M,) from the max R + 1 nearest keys, or one fewer, in their order.
+
+    In doubt are two neighbours of open order if one is wrong and one right, and the last of the R
+    with the one that follows, as others may come after that.
+    """
+    between = np.arange(1, near.shape[1])
+    open_ = np.diff(near, axis=1) <= keys.width(near[:, :-1])
+    differ = (hit[:, 1:] != hit[:, :-1]) & (between < r)
+    doubt = (open_ & (differ | (between == r))).any(axis=1)
+    last = np.take_along_axis(near, np.maximum(r - 1, 0), axis=1)
+    return np.where(doubt, (last + keys.width(last))[:, 0], np.inf)

@@ -2,7 +2,8 @@
 
 Derived in docs/7-retrieval.md. For a rank nothing is sorted: one minimum and two counts per
 query, in blocks of queries, so that memory does not grow with queries x gallery. The measures
-that look at more places are in `hier_ref.precision`.
+that look at more places are in `hier_ref.precision`, the keys and what rounding does to them in
+`hier_ref.keys`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hier_ref.pairwise import pairwise_sq
+from hier_ref.keys import Codes, Points, ranking_keys
+from hier_ref.order import in_order, in_parts
 from hier_ref.poincare import gap
 from hier_ref.precision import precision_at_r
 
 MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
 BLOCK = 2**22  # keys held at once
+DEEP = 32  # where R is beyond this part of the gallery, keys are computed in float64
+LONG = 2**14  # and so are those of longer points: float32 would bound nothing
 
 
 class Ranking(NamedTuple):
@@ -84,37 +88,20 @@ def _measured(
     """Apply measures of (key, correct), block by block of queries, level by level."""
     x, y = _points(query, gallery, exclude_self)
     x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
-    (x, _), (y, weight) = _prepared("query", x, c), _prepared("gallery", y, c)
-    kept, copies = _distinct(y)
-    y, weight = y[kept], weight[kept]
+    if x.shape[1] > LONG or (precision_at_r in measures and _deep(y_labels)):
+        x, y = x.astype(np.float64), y.astype(np.float64)
+    keys = ranking_keys(x, y, c, _gaps_of_both(x, y, c))
     blocks = []
     for rows in _blocks(len(x), len(y_labels)):
-        key = ranking_key(x[rows], y, weight, c)[:, copies]
+        key, queries = keys.first(rows), np.arange(rows.start, rows.stop)
         if exclude_self or exclude_same_index:
             np.fill_diagonal(key[:, rows], np.inf)
         levels, there = zip(x_labels[rows].T, y_labels.T, strict=True), key < np.inf
-        found = (_found(measures, key, (a[:, None] == b) & there) for a, b in levels)
+        correct = ((a[:, None] == b) & there for a, b in levels)
+        found = ([a for m in measures for a in m(key, each, keys, queries)] for each in correct)
         blocks.append([np.stack(arrays, axis=1) for arrays in zip(*found, strict=True)])
     shape = np.shape(query_labels)
     return [np.concatenate(parts).reshape(shape) for parts in zip(*blocks, strict=True)]
-
-
-def _found(measures: tuple[Callable, ...], key: np.ndarray, correct: np.ndarray) -> list:
-    return [array for measure in measures for array in measure(key, correct)]
-
-
-def ranking_key(x: np.ndarray, y: np.ndarray, weight: np.ndarray, c: float) -> np.ndarray:
-    """Return keys that order the gallery of each query as the distance does  (R3).
-
-    Shapes: (M, D), (N, D), (N,) -> (M, N). In the ball q/b, the gap b being the weight; for unit
-    vectors q, and 2 where one of the two is zero (K51). Keys of different queries do not compare.
-    """
-    q = pairwise_sq(x, y)
-    if c:
-        return q / weight
-    key = q + weight
-    key[~x.any(axis=1)] = 2  # a zero query, exactly: all its keys tie (K51)
-    return key
 
 
 def recall_from_ranks(ranks: np.ndarray, ks: Sequence[int]) -> dict[int, float]:
@@ -147,54 +134,56 @@ def recall_at_k(
     return recall_from_ranks(ranks, ks)
 
 
-def _count(key: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _deep(labels: np.ndarray) -> bool:
+    """Return whether R of some level (N, L) reaches far into the gallery.
+
+    Many of the first R keys would then be so near to each other that float32 leaves their order
+    open: it is cheaper to have them in float64 at once.
+    """
+    counts = (np.unique(column, return_counts=True)[1].max() for column in labels.T)
+    return max(counts) * DEEP > len(labels)
+
+
+def _count(
+    key: np.ndarray, correct: np.ndarray, keys: Points | Codes, queries: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (ranks, ties) of a block from its keys and which items are correct, both (M, N)."""
     nearest = np.where(correct, key, np.inf).min(axis=1, keepdims=True)
-    closer = (key < nearest).sum(axis=1)  # nothing correct is closer than the nearest correct
-    tied = ((key == nearest) & ~correct).sum(axis=1)
-    found = np.isfinite(nearest[:, 0])
-    return np.where(found, closer + tied, MISS), np.where(found, tied, 0)
+    found = np.isfinite(nearest)
+    nearest[~found] = 0
+    slack = 0 if keys.sure else keys.width(nearest)
+    closer = (key < nearest - slack).sum(axis=1)  # wrong: nothing correct is closer than nearest
+    rank = ((key <= nearest + slack) & ~correct).sum(axis=1)
+    ties = rank - closer
+    for rows in in_parts(keys, queries, np.flatnonzero(found[:, 0] & (ties > 0))):
+        low, high = ((nearest + sign * slack)[rows] for sign in (-1, 1))
+        items = in_order(keys, queries[rows], key[rows], correct[rows], low, high)
+        hit = np.flatnonzero(items.correct)
+        hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
+        rank[rows] = closer[rows] + items.place()[hit]
+        ties[rows] = hit - items.start[hit]
+    return np.where(found[:, 0], rank, MISS), np.where(found[:, 0], ties, 0)
 
 
-def _prepared(name: str, points: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (points, weight) for `ranking_key`, (N, D) -> (N, D), (N,).
-
-    In the ball the points and their gaps. For cosines unit vectors, and 1 for each zero vector,
-    which has no direction: q + 1 = 2 is what cosine 0 means (K51).
-    """
+def _gaps_of_both(x: np.ndarray, y: np.ndarray, c: float) -> np.ndarray | None:
+    """Return the gaps of the gallery for c > 0, when both sets are in the ball."""
     if not 0 <= c < np.inf:
         raise ValueError(f"c = {c}, expected c > 0 (ball) or c = 0 (cosine)")
-    if c:
-        return points, _gaps(name, points, c)
-    largest = np.abs(points).max(axis=1, keepdims=True)
-    zero = largest == 0
-    points = points / np.where(zero, 1, largest)  # first, as squares could overflow
-    norm = np.sqrt(np.sum(points**2, axis=1, keepdims=True))
-    return points / np.where(zero, 1, norm), zero[:, 0].astype(points.dtype)
+    if not c:
+        return None
+    _gaps("query", x, c)
+    return _gaps("gallery", y, c)
 
 
 def _gaps(name: str, points: np.ndarray, c: float) -> np.ndarray:
-    """Return the gaps (N,) in the type of the points, in blocks: they need long temporaries."""
-    gaps = np.empty(len(points), points.dtype)
+    """Return the gaps (N,) in float64, in blocks: they need long temporaries."""
+    gaps = np.empty(len(points))
     for rows in _blocks(*points.shape):
         try:
-            gaps[rows] = gap(points[rows], c)
+            gaps[rows] = gap(points[rows].astype(np.float64), c)
         except ValueError as error:
             raise ValueError(f"{name}, rows counted from {rows.start}: {error}") from None
     return gaps
-
-
-def _distinct(points: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray | slice]:
-    """Return (kept, copies): one row of each value, and for each row its place among them.
-
-    A matrix product may round equal columns differently. One key per value makes equal items
-    tie exactly. Equal rows are equal bytes once -0 is written as 0.
-    """
-    row = np.dtype((np.void, points.dtype.itemsize * points.shape[1]))
-    as_bytes = np.ascontiguousarray(points + 0).view(row)[:, 0]
-    _, kept, copies = np.unique(as_bytes, return_index=True, return_inverse=True)
-    all_kept = len(kept) == len(points)
-    return (slice(None), slice(None)) if all_kept else (kept, copies)
 
 
 def _blocks(size: int, width: int) -> Iterator[slice]:
@@ -209,6 +198,8 @@ def _points(
     """Return both sets in their common float type, at least float32, or refuse them."""
     sets = {"query": np.asarray(query), "gallery": np.asarray(gallery)}
     dtype = np.result_type(np.float32, *sets.values())
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"points of type {dtype}, expected numbers of at most 64 bits")
     for name, points in sets.items():
         if points.ndim != 2 or not points.size:
             raise ValueError(f"{name}: shape {points.shape}, expected (rows, D), neither of them 0")

@@ -7,8 +7,9 @@ from checks import exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hier_ref import retrieval
-from hier_ref.poincare import distance, mobius_add, to_ball
+from hier_ref import keys, retrieval
+from hier_ref.keys import Points
+from hier_ref.poincare import distance, gap, mobius_add, to_ball
 from hier_ref.retrieval import MISS, first_hit_rank, recall_at_k, recall_from_ranks
 
 # On a line through the origin, c = 1: distances from the origin are 2 artanh|x|.
@@ -111,9 +112,10 @@ def mp_distance(x, y, c):
 @pytest.mark.parametrize("c", [0, 0.1])
 def test_key_R3_of_one_query_grows_with_its_distance(c):
     z, _ = scene(size=40)
-    (x, _), (y, weight) = (retrieval._prepared("", points, c) for points in (z[:10], z[10:]))
-    key = retrieval.ranking_key(x, y, weight, c)
-    d = distance(x[:, None], y[None], c) if c else np.arccos(x @ y.T)
+    x, y = z[:10], z[10:]
+    key = Points(x, y, c, gap(y, c) if c else None).first(slice(0, 10))
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    d = distance(x[:, None], y[None], c) if c else np.arccos(unit[:10] @ unit[10:].T)
     np.testing.assert_array_equal(np.argsort(key, axis=1), np.argsort(d, axis=1))
 
 
@@ -245,12 +247,12 @@ def test_ties_K50_of_collapsed_embeddings_are_all_against():
 @pytest.mark.parametrize("c", [0, 1.0])
 def test_ties_K50_do_not_depend_on_how_columns_are_rounded(monkeypatch, c):
     """A product that rounds each column its own way; 0 and -0 are one value."""
-    exactly = retrieval.pairwise_sq
+    exactly = keys.pairwise_sq
 
     def rounded(x, y):
         return exactly(x, y) * (1 + 1e-15 * np.arange(len(y), 0, -1))
 
-    monkeypatch.setattr(retrieval, "pairwise_sq", rounded)
+    monkeypatch.setattr(keys, "pairwise_sq", rounded)
     y = np.array([[0.0, 0.5], [0.3, 0.1], [-0.0, 0.5], [0.0, 0.5], [-0.0, 0.5]])
     assert (np.diff(rounded(y[:1] + 0.1, y[[0, 2, 3]])) < 0).all(), "the copies are told apart"
     for label in (0, 2, 3, 4):

@@ -1,0 +1,122 @@
+"""Items in the order of their keys where rounding leaves it open, the wrong ones first in a tie.
+
+Derived in docs/7-retrieval.md: sort, cut where the order is beyond doubt, and look closer only
+at pieces that hold right and wrong items of more than one value, rung by rung.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from hier_ref.keys import Codes, Points
+
+BLOCK = 2**20  # keys looked at together
+
+
+class Ordered(NamedTuple):
+    """Items (N,) of several queries, one query after the other, each in its order."""
+
+    row: np.ndarray  # which query
+    correct: np.ndarray
+    start: np.ndarray  # the place in these arrays at which the ties of the item begin
+
+    def place(self) -> np.ndarray:
+        """Return how many items of the same query come before each  (N,)."""
+        return np.arange(len(self.row)) - np.searchsorted(self.row, self.row)
+
+
+def in_parts(
+    keys: Points | Codes | None, queries: np.ndarray, rows: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Cut the rows (M,) that seem in doubt into parts to look at together; exact keys need none."""
+    if keys is None or keys.sure:
+        return
+    step = max(1, BLOCK // len(keys.copies))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        part = part[~keys.settled(queries[part])]
+        if len(part):
+            yield part
+
+
+def marked(key: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Return integers that order as keys at least 0 do, among equal keys the wrong first  (R9).
+
+    Shapes: (..., N), (..., N) -> (..., N). The bits of floats that are not below 0, read as
+    integers, have the order of the floats, and their highest is 0. Shifting it out makes room for
+    one at the end: 1 for correct.
+    """
+    bits = np.ascontiguousarray(key).view(f"u{key.itemsize}") << 1
+    bits |= correct
+    return bits
+
+
+def unmarked(bits: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the keys (..., N) -> (..., N) that `marked` was given."""
+    return (bits >> 1).view(dtype)
+
+
+def in_order(
+    keys: Points,
+    queries: np.ndarray,
+    key: np.ndarray,
+    correct: np.ndarray,
+    low: np.ndarray | float,
+    high: np.ndarray,
+) -> Ordered:
+    """Return the items from key low to high in their order, so that equal ones are ties  (R9).
+
+    Shapes: queries (M,), their keys (M, G) and which items are correct (M, G); low, high (M, 1).
+    """
+    row, item = _by_key(key, correct, (key >= low) & (key <= high))
+    k, right, value = key[row, item], correct[row, item], keys.copies[item]
+    start = _starts((row[1:] != row[:-1]) | (np.diff(k) > keys.width(k[:-1])))
+    for closer, width in keys.rungs:
+        at = np.flatnonzero(_in_doubt(start, right, value))
+        if not len(at):
+            break
+        major, minor = _of_pairs(closer, queries[row[at]], value[at], len(keys.y))
+        by = np.lexsort((minor, major, start[at]))
+        major, minor, old = major[by], minor[by], start[at][by]
+        apart = np.diff(major) + np.diff(minor) > width(major[:-1])
+        new = at[_starts((old[1:] != old[:-1]) | apart)]
+        by = by[np.lexsort((right[at][by], new))]  # wrong first, within what is not apart
+        start[at], right[at], value[at] = new, right[at][by], value[at][by]
+    return Ordered(row, right, start)
+
+
+def _by_key(key: np.ndarray, correct: np.ndarray, wanted: np.ndarray) -> tuple:
+    """Return (row, item), (N,), (N,), of the wanted of (M, G), sorted by key in each row."""
+    row, item = np.nonzero(wanted)
+    count = np.bincount(row, minlength=len(key))
+    before = np.cumsum(count) - count
+    bits = marked(key[row, item], correct[row, item])
+    table = np.full((len(key), count.max(initial=0)), np.iinfo(bits.dtype).max, bits.dtype)
+    table[row, np.arange(len(row)) - before[row]] = bits
+    order = np.argsort(table, axis=1)
+    there = np.arange(table.shape[1]) < count[:, None]
+    return row, item[(order + before[:, None])[there]]
+
+
+def _starts(cut: np.ndarray) -> np.ndarray:
+    """Return for each place the first of its piece, from the cuts (N - 1,) -> (N,)."""
+    places = np.arange(len(cut) + 1)
+    places[1:][~cut] = 0
+    return np.maximum.accumulate(places)
+
+
+def _in_doubt(start: np.ndarray, right: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Return whether each item is in a piece of right and wrong ones and of several values."""
+    first = np.flatnonzero(start == np.arange(len(start)))
+    size = np.diff(first, append=len(start))
+    hits = np.add.reduceat(right, first, dtype=int)
+    several = np.minimum.reduceat(value, first) < np.maximum.reduceat(value, first)
+    return np.repeat((hits > 0) & (hits < size) & several, size)
+
+
+def _of_pairs(closer, queries: np.ndarray, values: np.ndarray, size: int) -> tuple:
+    """Return the keys of pairs of a query and a value, (N,), (N,) -> (N,), (N,), each once."""
+    pairs, copies = np.unique(queries * size + values, return_inverse=True)
+    major, minor = closer(*np.divmod(pairs, size))
+    return major[copies], minor[copies]
