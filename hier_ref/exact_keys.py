@@ -21,8 +21,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 def width(key: np.ndarray, rho: float, sigma: float) -> np.ndarray:
     """Return how far from this key another may be for their order to be open  (R6).
 
-    Shapes: any -> the same. Domain: keys at least 0, and rho below 0.01. The roots of keys are
-    known within rho of themselves and sigma besides.
+    Shapes: (...) -> (...). Domain: keys at least 0, rho at most 0.01. The roots of keys are known
+    within rho of themselves and sigma besides.
     """
     return 4.2 * (rho * key + sigma * np.sqrt(key) + sigma**2)
 
@@ -42,8 +42,14 @@ class PairKeys:
         self.gap_pairs = np.full((2, len(y)), np.nan)  # computed where they are needed
 
     def rungs(self) -> tuple:
-        """Return the two ways to compute keys, the quick one first, each with its width."""
-        return (self.wide, self.wide_width), (self.exact, self.exact_width)
+        """Return both ways to compute keys, the quick one first, each with its rho and sigma  (R7).
+
+        These are what `width` takes; for cosines, where there is no gap, sigma is as large as rho.
+        """
+        dim = self.y.shape[1]
+        shares = (dim + 16) * 2.0**-53, (dim * (math.ceil(math.log2(dim)) + 1) + 24) * UNIT
+        bounds = [(rho, rho if self.gaps is None else self.floor) for rho in shares]
+        return (self.wide, bounds[0]), (self.exact, bounds[1])
 
     def wide(self, i: np.ndarray, j: np.ndarray) -> Pair:
         """Return the keys of the pairs x[i], y[j], (N,), (N,) -> (N,), (N,), the second 0."""
@@ -55,18 +61,6 @@ class PairKeys:
         if self.gaps is not None:
             self._find_gaps(np.unique(j))
         return self._by_blocks(self._exact, i, j)
-
-    def wide_width(self, key: np.ndarray) -> np.ndarray:
-        """Return how far above these keys (N,) -> (N,) others are in open order  (R7)."""
-        return self._width(key, (self.y.shape[1] + 16) * 2.0**-53)
-
-    def exact_width(self, key: np.ndarray) -> np.ndarray:
-        """Return how far above these keys (N,) -> (N,) others count as equal to them  (R7)."""
-        dim = self.y.shape[1]
-        return self._width(key, (dim * (math.ceil(math.log2(dim)) + 1) + 24) * UNIT)
-
-    def _width(self, key: np.ndarray, share: float) -> np.ndarray:
-        return width(key, share, share if self.gaps is None else self.floor)
 
     def _by_blocks(self, keys: Callable[..., Pair], i: np.ndarray, j: np.ndarray) -> Pair:
         parts = []

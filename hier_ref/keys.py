@@ -76,7 +76,7 @@ class Points:
 
 
 class Codes:
-    """Exact keys for the cosines of rows of small integers  (R8).
+    """Exact keys for the cosines of rows of small integers  (R9).
 
     Queries x (Q, D), gallery y (G, D), integers with D max(x, y)² at most CODE.
     """
@@ -88,7 +88,7 @@ class Codes:
         self.norm = np.maximum(np.sum(y.astype(np.float64) ** 2, axis=1), 1)
 
     def first(self, rows: slice) -> np.ndarray:
-        """Return the keys (M, G) of a slice of M queries, at least 0  (R8)."""
+        """Return the keys (M, G) of a slice of M queries, at least 0  (R9)."""
         dot = (self.x[rows] @ self.y.T).astype(np.float64)
         dot *= np.abs(dot)
         dot /= self.norm

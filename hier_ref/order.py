@@ -4,11 +4,12 @@ Derived in docs/7-retrieval.md: sort, cut where the order is beyond doubt, and l
 at pieces that hold right and wrong items of more than one value, rung by rung.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from hier_ref.exact_keys import width
 from hier_ref.keys import Codes, Points
 
 BLOCK = 2**20  # keys looked at together
@@ -41,7 +42,7 @@ def in_parts(
 
 
 def marked(key: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Return integers that order as keys at least 0 do, among equal keys the wrong first  (R9).
+    """Return integers that order as keys at least 0 do, among equal keys the wrong first  (R8).
 
     Shapes: (..., N), (..., N) -> (..., N). The bits of floats that are not below 0, read as
     integers, have the order of the floats, and their highest is 0. Shifting it out makes room for
@@ -65,21 +66,21 @@ def in_order(
     low: np.ndarray | float,
     high: np.ndarray,
 ) -> Ordered:
-    """Return the items from key low to high in their order, so that equal ones are ties  (R9).
+    """Return the items from key low to high in their order, equal ones as ties  (R8) (K57).
 
     Shapes: queries (M,), their keys (M, G) and which items are correct (M, G); low, high (M, 1).
     """
     row, item = _by_key(key, correct, (key >= low) & (key <= high))
     k, right, value = key[row, item], correct[row, item], keys.copies[item]
     start = _starts((row[1:] != row[:-1]) | (np.diff(k) > keys.width(k[:-1])))
-    for closer, width in keys.rungs:
+    for closer, bounds in keys.rungs:
         at = np.flatnonzero(_in_doubt(start, right, value))
         if not len(at):
             break
         major, minor = _of_pairs(closer, queries[row[at]], value[at], len(keys.y))
         by = np.lexsort((minor, major, start[at]))
         major, minor, old = major[by], minor[by], start[at][by]
-        apart = np.diff(major) + np.diff(minor) > width(major[:-1])
+        apart = np.diff(major) + np.diff(minor) > width(major[:-1], *bounds)
         new = at[_starts((old[1:] != old[:-1]) | apart)]
         by = by[np.lexsort((right[at][by], new))]  # wrong first, within what is not apart
         start[at], right[at], value[at] = new, right[at][by], value[at][by]
@@ -115,7 +116,7 @@ def _in_doubt(start: np.ndarray, right: np.ndarray, value: np.ndarray) -> np.nda
     return np.repeat((hits > 0) & (hits < size) & several, size)
 
 
-def _of_pairs(closer, queries: np.ndarray, values: np.ndarray, size: int) -> tuple:
+def _of_pairs(closer: Callable, queries: np.ndarray, values: np.ndarray, size: int) -> tuple:
     """Return the keys of pairs of a query and a value, (N,), (N,) -> (N,), (N,), each once."""
     pairs, copies = np.unique(queries * size + values, return_inverse=True)
     major, minor = closer(*np.divmod(pairs, size))

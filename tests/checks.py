@@ -26,6 +26,10 @@ LIMIT = {
         "measured at most 12.9 ulp for q, 5.7 for d, with recomputation below 0.3",
     ),
     "pairwise_grad_eps": (12, "measured at most 3.6 eps"),
+    "key_bound": (
+        1,
+        "derived; measured at most 0.08 of it for a product, 0.09 for pairs of float64",
+    ),
     "loss_eps": (4, "LayerNorm, cosine, log-sum-exp, Proxy-Anchor: measured at most 1.9 eps"),
     "mlp_eps": (16, "an MLP in four layers, whose sums cancel: measured at most 11.8 eps"),
     "trajectory_eps": (8, "8 steps of AdamW: measured at most 2.7 eps"),
