@@ -138,3 +138,25 @@ def test_r_precision_and_map_at_r_of_ties_in_their_own_order_are_no_lower(seed):
     theirs = accuracy(x, labels, x, labels, True)
     ours = means(rank_gallery(x, labels, x, labels, 0, True))
     assert ours[0] <= theirs[0] and ours[1] <= theirs[1]
+
+
+@pytest.mark.parametrize("bits", [6, 16, 48])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_r_precision_and_map_at_r_of_codes_in_the_order_that_we_state(bits, dtype):
+    """Rows of ±1 tie without being equal; theirs, given the order of whole numbers, are ours."""
+    x, labels = scene(bits, dim=bits)
+    signs = np.where(x > 0, 1, -1)
+    apart = -signs @ signs.T
+    np.fill_diagonal(apart, -bits - 1)  # the query itself comes first, and is left out there
+    order = np.argsort(2 * apart + (labels[:, None] == labels), axis=1, kind="stable")
+
+    def knn(query, k, reference, ref_includes_query):
+        places = torch.from_numpy(order[:, ref_includes_query:][:, :k].copy())
+        return torch.zeros(places.shape), places
+
+    codes = signs.astype(dtype)
+    ours = means(rank_gallery(codes, labels, codes, labels, 0, True))
+    theirs = accuracy(codes, labels, codes, labels, True, knn)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=0)
+    by_chance = accuracy(codes, labels, codes, labels, True)
+    assert ours[0] < by_chance[0] and ours[1] < by_chance[1]
