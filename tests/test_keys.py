@@ -10,6 +10,7 @@ from checks import exact, limit
 from hier_ref.exact_keys import PairKeys, width
 from hier_ref.keys import Codes, Points, ranking_keys
 from hier_ref.poincare import gap
+from hier_ref.retrieval import LONG, rank_gallery
 
 DIMENSIONS = [1, 2, 7, 128, 512]
 # Distance from the boundary, and how far apart the points are, as parts of their length.
@@ -36,10 +37,15 @@ def mp_root_keys(x, y, c):
     """The roots of the keys (R3), from their definition: coordinates and gaps of the points."""
     x, y = exact(x), exact(y)
     if not c:
-        x, y = ([[a / mpmath.norm(row) for a in row] for row in each] for each in (x, y))
+        x, y = ([mp_direction(row) for row in each] for each in (x, y))
     gaps = [1 - mpmath.mpf(c) * mpmath.fdot(row, row) for row in y]
     columns = list(zip(y, gaps, strict=True))
     return [[mp_distance(p, q) / mpmath.sqrt(g) for q, g in columns] for p in x]
+
+
+def mp_direction(row):
+    norm = mpmath.norm(row)
+    return [a / norm for a in row]
 
 
 def mp_distance(p, q):
@@ -140,3 +146,16 @@ def test_codes_R9_have_keys_that_compare_as_fractions_do():
         exact_difference = t[a] * abs(t[a]) * n[b] - t[b] * abs(t[b]) * n[a]
         assert exact_difference >= 0
         assert (exact_difference == 0) == (key[a] == key[b])
+
+
+@pytest.mark.parametrize("c", [0, 0.1])
+def test_long_points_R6_are_ranked_in_float64(c):
+    """Beyond LONG the bound of float32 would not hold; there is none for shorter ones to miss."""
+    z = np.random.default_rng(3).standard_normal((6, LONG + 1)).astype(np.float32) / 500
+    labels = np.arange(6) // 2
+    short = z[:, :LONG]
+    assert Points(short, short, c, gaps_of(short, c)).bounds()[0] <= 0.01
+    z[2] = z[1] * (1 + 2.0**-12)  # in float32 the keys of both would be in open order
+    want = rank_gallery(z.astype(float), labels, z.astype(float), labels, c, True)
+    for a, b in zip(rank_gallery(z, labels, z, labels, c, True), want, strict=True):
+        np.testing.assert_array_equal(a, b)
