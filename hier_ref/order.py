@@ -77,14 +77,24 @@ def in_order(
         at = np.flatnonzero(_in_doubt(start, right, value))
         if not len(at):
             break
-        major, minor = _of_pairs(closer, queries[row[at]], value[at], len(keys.y))
-        by = np.lexsort((minor, major, start[at]))
-        major, minor, old = major[by], minor[by], start[at][by]
-        apart = np.diff(major) + np.diff(minor) > width(major[:-1], *bounds)
-        new = at[_starts((old[1:] != old[:-1]) | apart)]
-        by = by[np.lexsort((right[at][by], new))]  # wrong first, within what is not apart
-        start[at], right[at], value[at] = new, right[at][by], value[at][by]
+        pairs = _of_pairs(closer, queries[row[at]], value[at], len(keys.y))
+        by, first = _cut(start[at], right[at], pairs, bounds)
+        start[at], right[at], value[at] = at[first], right[at][by], value[at][by]
     return Ordered(row, right, start)
+
+
+def _cut(
+    piece: np.ndarray, right: np.ndarray, pairs: tuple, bounds: tuple
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order (N,) of items by closer keys, and the first of the new piece of each (N,).
+
+    Pieces (N,) stay one after the other. In a new one the wrong items come first.
+    """
+    by = np.lexsort((*pairs[::-1], piece))
+    (high, low), piece = (each[by] for each in pairs), piece[by]
+    apart = np.diff(high) + np.diff(low) > width(high[:-1], *bounds)
+    first = _starts((piece[1:] != piece[:-1]) | apart)
+    return by[np.lexsort((right[by], first))], first
 
 
 def _by_key(key: np.ndarray, correct: np.ndarray, wanted: np.ndarray) -> tuple:
@@ -119,5 +129,4 @@ def _in_doubt(start: np.ndarray, right: np.ndarray, value: np.ndarray) -> np.nda
 def _of_pairs(closer: Callable, queries: np.ndarray, values: np.ndarray, size: int) -> tuple:
     """Return the keys of pairs of a query and a value, (N,), (N,) -> (N,), (N,), each once."""
     pairs, copies = np.unique(queries * size + values, return_inverse=True)
-    major, minor = closer(*np.divmod(pairs, size))
-    return major[copies], minor[copies]
+    return tuple(part[copies] for part in closer(*np.divmod(pairs, size)))
