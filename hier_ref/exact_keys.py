@@ -21,8 +21,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 def width(key: np.ndarray, rho: float, sigma: float) -> np.ndarray:
     """Return how far from this key another may be for their order to be open  (R6).
 
-    Shapes: (..., N) -> (..., N). Domain: keys at least 0, rho at most 0.01. The roots of keys are known
-    within rho of themselves and sigma besides.
+    Shapes: (..., N) -> (..., N). Domain: keys at least 0, rho at most 0.01. The roots of keys are
+    known within rho of themselves and sigma besides.
     """
     return 4.2 * (rho * key + sigma * np.sqrt(key) + sigma**2)
 

@@ -85,7 +85,7 @@ def _measured(
     exclude_self: bool,
     exclude_same_index: bool = False,
 ) -> list[np.ndarray]:
-    """Apply measures of (key, correct, keys, queries), block by block of queries, level by level."""
+    """Apply measures of (key, correct, keys, queries), by blocks of queries, level by level."""
     x, y = _points(query, gallery, exclude_self)
     x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
     if x.shape[1] > LONG or (precision_at_r in measures and _deep(y_labels)):

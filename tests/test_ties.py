@@ -185,7 +185,8 @@ def test_order_R8_K57_of_any_grid_equals_fractions(items, scale, c, dtype):
 def sign_measures(signs, labels):
     """Recall@1 and @8 and MAP@R by cosine of rows of ±1, each its own query, in whole numbers."""
     size = len(labels)
-    apart = signs.shape[1] - signs @ signs.T  # half of it: the signs that differ
+    whole = signs.astype(np.float64)  # whole numbers, and a product that BLAS knows
+    apart = signs.shape[1] - (whole @ whole.T).astype(int)  # twice the signs that differ
     np.fill_diagonal(apart, 2**30)
     correct = labels[:, None] == labels
     np.fill_diagonal(correct, False)
