@@ -20,7 +20,7 @@ from layouts import LAYOUTS, read_layout
 from listing import Listing
 
 from hier_ref.command import Parser, run_command
-from hier_ref.runs import write_arrays
+from hier_ref.files import write_arrays
 
 DESCRIPTION = """\
 Turn images into a features file for `python -m hier_ref.train --features OUT`,

@@ -19,7 +19,7 @@ from listing import Listing
 from numpy.lib.format import open_memmap
 
 from hier_ref.features import CONTRACT, VALUE_CHECKS, Features, half_split
-from hier_ref.runs import read_arrays, write_bytes
+from hier_ref.files import read_arrays, write_bytes
 
 
 class Extraction(NamedTuple):

@@ -164,7 +164,8 @@ def test_any_names_are_written_and_drawn(names, tmp_path):
     sixteen = np.array([names[n % len(names)] for n in range(16)])
     path = save(tmp_path / "x.npz", class_names=sixteen, level_names=sixteen[-1:])
     ended = call(main, "--run", "r", "--features", path, "--out", tmp_path / "t")
-    assert (ended.code, ended.err) == (0, "")
+    note = f"note: {path}: other features than those that r was started with\n"
+    assert (ended.code, ended.err) == (0, note)
     assert set(files(tmp_path / "t")) == WRITTEN
     nodes = json.loads((tmp_path / "t" / "tree.json").read_text("utf-8"))["nodes"]
     assert [n["name"] for n in nodes[:8]] == [f"{sixteen[8 + k // 6]} [{48 + k}]" for k in range(8)]
