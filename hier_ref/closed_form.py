@@ -52,10 +52,10 @@ def moments(
     order = rows[np.argsort(labels[rows], kind="stable")]
     counts = np.unique(labels[rows], return_counts=True)[1]
     step = max(1, BLOCK // f.shape[1])
-    within, between = np.zeros((2, f.shape[1], f.shape[1]))
     look = partial(_look, f, norm)
     with np.errstate(all="ignore"):  # what overflows is refused below, not warned of
         mean = sum(look(part).sum(axis=0) for part in _cut(order, step)) / len(rows)
+        within, between = np.zeros((2, len(mean), len(mean)))  # norm may change the width
         for group, n in _whole_classes(order, counts, step):
             parts = list(_cut(group, step))
             means, spread = _around_own_mean(lambda part: look(part) - mean, parts, n)
@@ -185,15 +185,17 @@ def choose_shrinkage(
     rng: Generator,
     norm: Norm = layer_norm,
     shrinkages: Sequence[float] = SHRINKAGES,
+    rows: NDArray | None = None,
 ) -> float:
     """Return the shrinkage whose `lda` retrieves best among training classes held out. (M6).
 
-    (N, F), (N,), domain of the shrinkages 0 <= s < 1. Best is the largest MAP@R by cosine, the
+    (N, F), (N,), of which the rows (M,) count, all unless given; domain of the shrinkages
+    0 <= s < 1. Best is the largest MAP@R by cosine, the
     first of equals. With too few classes to hold any out, UNJUDGED (K64). Raises ValueError as
     `moments` and `lda` do.
     """
-    f, labels, _ = _checked(f, labels, None)
-    kept, held = _held_out(labels, rng)
+    f, labels, rows = _checked(f, labels, rows)
+    kept, held = (rows[part] for part in _held_out(labels[rows], rng))
     if not (_has_pairs(labels[kept]) and _has_pairs(labels[held])):
         return UNJUDGED
     known, x, found = moments(f, labels, kept, norm), _look(f, norm, held), []

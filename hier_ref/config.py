@@ -15,6 +15,7 @@ from hier_ref.losses import LOSSES, Loss
 from hier_ref.poincare import root
 from hier_ref.ranges import number, shown, whole
 
+STARTS = ("lda", "whiten", "pca", "random")
 SCHEDULES = ("cosine", "step", "constant")
 POSITIVE = np.finfo(float).tiny  # the least number above 0
 MOST = 10**14  # of anything counted; beyond, NumPy cannot even ask for the memory
@@ -30,13 +31,19 @@ def option(default, meaning: str, least: float | None = None, choices: tuple = (
 class Config:
     """Every choice of a run. Two runs of one Config on one machine give the same bytes."""
 
-    loss: str = option("PA", "metric loss that HIER is added to", choices=tuple(LOSSES))
+    loss: str = option("MS", "metric loss that HIER is added to", choices=tuple(LOSSES))
     hier_weight: float = option(0.5, "weight of the HIER loss; 0 trains without it", least=0)
     head: str = option("linear", "LayerNorm, then this", choices=("linear", "mlp"))
     hidden: int = option(512, "width of the hidden layer of an mlp", least=1)
     activation: str = option("gelu", "of the hidden layer of an mlp", choices=tuple(ACTIVATIONS))
     hidden_norm: str = option("none", "after the activation of an mlp", choices=("none", "layer"))
-    head_scale: float = option(1.0, "size of the last weight at the start", least=0)
+    start: str = option(
+        "lda", "how the head starts: discriminants, whitened or plain components", choices=STARTS
+    )
+    start_length: float = option(
+        2.0, "typical length of tangent vectors at a start that is not random, in clips", least=0
+    )
+    head_scale: float = option(1.0, "size of the last weight at a random start", least=0)
     embedding: int = option(128, "dimension of the embedding", least=1)
     proxies: int = option(512, "number of hierarchical proxies", least=1)
     c: float = option(0.1, "curvature -c of the ball; 0 is the sphere instead", least=0)
@@ -50,12 +57,23 @@ class Config:
     triplets: int = option(20, "triplets drawn for each anchor, at both levels", least=1)
     batch: int = option(180, "images in a batch", least=1)
     images_per_class: int = option(2, "images of each class in a batch", least=1)
-    lr_head: float = option(2e-2, "learning rate of the head", least=0)
+    lr_head: float = option(5e-4, "learning rate of the head", least=0)
     lr_proxies: float = option(1e-2, "learning rate of the hierarchical proxies", least=0)
     lr_loss: float = option(3e-2, "learning rate of the loss's class proxies", least=0)
     weight_decay: float = option(1e-2, "decoupled weight decay, on every parameter", least=0)
     clip_gradient: float = option(10.0, "largest entry of a gradient", least=POSITIVE)
-    epochs: int = option(15, "passes over the training images", least=0)
+    epochs: int = option(10, "passes over the training images, at most", least=0)
+    validate: float = option(
+        0.2, "share of the training classes that is held out to choose the epoch; 0: none", least=0
+    )
+    patience: int = option(3, "epochs without a better one after which training stops", least=1)
+    refit: bool = option(True, "train again on all classes, as many epochs as were best")
+    tune: int = option(
+        0, "settings to try first, judged by held-out training classes; 0: none", least=0
+    )
+    retrieval: str = option(
+        "cosine", "what neighbours are found by, once trained", choices=("cosine", "ball")
+    )
     warmup_epochs: int = option(
         1, "epochs in which the learning rates rise to their value", least=0
     )
@@ -78,6 +96,12 @@ class Config:
         for each in sorted(fields(self), key=lambda each: each.name != "dtype"):
             _check(each, getattr(self, each.name), self.dtype)
         object.__setattr__(self, "recall_at", tuple(dict.fromkeys(map(int, ks))))
+        if self.validate >= 1:
+            raise ValueError(f"validate {self.validate:g}: expected a share below 1")
+        if self.tune and not self.validate:
+            raise ValueError(
+                f"tune {self.tune} with validate 0: expected held-out classes to judge"
+            )
         if not self.c and self.hier_weight:
             raise ValueError(
                 f"c 0 with hier_weight {self.hier_weight:g}: HIER needs a curved ball, "
@@ -127,6 +151,11 @@ class Config:
         return replace(loss, ball=self.reading.ball()) if hasattr(loss, "ball") else loss
 
     @property
+    def search_c(self) -> float:
+        """The curvature that `retrieval` ranks by, 0 for cosine."""
+        return self.c if self.retrieval == "ball" else 0.0
+
+    @property
     def geometry(self) -> dict:
         """The parameters of the HIER loss by its own names."""
         return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
@@ -134,6 +163,10 @@ class Config:
 
 def _check(option: Field, value, dtype: str) -> None:
     name, least, choices = option.name, option.metadata["least"], option.metadata["choices"]
+    if isinstance(option.default, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} {shown(value)}: expected True or False")
+        return
     if choices:
         if not isinstance(value, str) or value not in choices:
             raise ValueError(f"{name} {shown(value)}: expected one of {', '.join(choices)}")
@@ -149,6 +182,14 @@ def _check(option: Field, value, dtype: str) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add every field of `Config`; only what was given ends up in the namespace."""
     for each in fields(Config):
+        if isinstance(each.default, bool):
+            parser.add_argument(
+                "--" + each.name.replace("_", "-"),
+                action=argparse.BooleanOptionalAction,
+                default=argparse.SUPPRESS,
+                help=f"{each.metadata['help']} (default: {'yes' if each.default else 'no'})",
+            )
+            continue
         many, choices = isinstance(each.default, tuple), each.metadata["choices"] or None
         letter = "X" if isinstance(each.default, float) else "N"
         shown = " ".join(map(str, each.default)) if many else each.default

@@ -9,11 +9,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hier_ref.config import Config
+from hier_ref.fitting import Fit
 from hier_ref.ranges import shown
 from hier_ref.tables import column_names, read_classes, read_features
-from hier_ref.training import Trainer, embed, mean_losses
+from hier_ref.training import embed, mean_losses
+from hier_ref.verdict import verdict
 
 DEFAULTS = {option.name: option.default for option in fields(Config)}
+
+
+def _beside(fit: Fit) -> tuple[dict[str, float], str]:
+    """Return Recall@1 of the held-out classes without training, and the verdict on the head."""
+    if not fit.validated:
+        return {}, "no classes are held out, so nothing can be said"
+    head = fit.among_judges(lambda f: embed(f, fit.kept, fit.config), fit.config.search_c)
+    hits = fit.hits()
+    words = verdict(head.rank < 1, hits, fit.labels[fit.judges])
+    return {name: float(hit.mean()) for name, hit in hits.items()}, words
 
 
 class HierHead:
@@ -21,7 +33,10 @@ class HierHead:
 
     Keyword arguments are the fields of `Config`, and attributes of the same names. After `fit`:
     `params_` (arrays by name), `classes_`, `config_`, `n_features_in_`, `losses_` (mean losses of
-    each epoch) and, from a data frame, `feature_names_in_`.
+    each epoch, those of a refit behind), `best_epoch_`, `validation_` (MAP@R of the held-out
+    classes by epoch), `baselines_` (their Recall@1 without training, by name), `verdict_` (what
+    the head of the search gains on them, in words) and, from a data frame, `feature_names_in_`.
+    Where nothing is held out, `validation_` and `baselines_` are empty, and `verdict_` says so.
     """
 
     def __init__(self, **params):
@@ -57,9 +72,13 @@ class HierHead:
         """
         features, names = read_features(X), column_names(X)
         config = Config(**self.get_params())
-        trainer = Trainer(features, read_classes(y, len(features)), config)
-        self.losses_ = [mean_losses(trainer.run_epoch()) for _ in range(config.epochs)]
-        self.config_, self.params_, self.classes_ = config, trainer.params, trainer.classes
+        fit = Fit(features, read_classes(y, len(features)), config)
+        self.losses_ = []
+        while not fit.finished:
+            self.losses_.append(mean_losses(fit.run_epoch()))
+        self.config_, self.params_, self.classes_ = config, fit.params, fit.trainer.classes
+        self.validation_, self.best_epoch_ = fit.scores, fit.best_epoch
+        self.baselines_, self.verdict_ = _beside(fit)
         self.n_features_in_ = features.shape[1]
         vars(self).pop("feature_names_in_", None)
         if names is not None:

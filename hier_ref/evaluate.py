@@ -4,7 +4,7 @@ Recall@K, R-precision and MAP@R of the classes and of the coarser levels, beside
 untouched features. Chapter: docs/7-retrieval.md.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.baselines import Embedding, baselines, raw
 from hier_ref.command import Parser, note, run_command
 from hier_ref.config import Config
 from hier_ref.convention import CONVENTIONS
 from hier_ref.features import Features
-from hier_ref.retrieval import rank_gallery, recall_from_ranks
+from hier_ref.retrieval import Ranking, rank_gallery, recall_from_ranks
 from hier_ref.runs import as_named, open_run, read_named
 from hier_ref.training import embed
+from hier_ref.verdict import verdict
 
 ROWS = 8192  # images embedded at once
 
@@ -36,10 +38,20 @@ def score(
     features: Features,
     ks: Sequence[int],
     c: float,
-    embedding: Callable[[NDArray], NDArray],
+    embedding: Embedding,
     released_inshop_index: bool = False,
 ) -> list[Scores]:
     """Score the retrieval that the split of a features file stands for: classes, then levels.
+
+    Arguments as for `ranking`.
+    """
+    return scores_of(ranking(features, c, embedding, released_inshop_index), ks)
+
+
+def ranking(
+    features: Features, c: float, embedding: Embedding, released_inshop_index: bool = False
+) -> Ranking:
+    """Return what is known of each query; one column for the classes and for each level.
 
     `embedding` maps rows (N, F) to (N, D), ball points for c > 0, anything for c = 0 (cosine).
     Ties count against the query. `released_inshop_index` as in `rank_gallery`.
@@ -48,16 +60,15 @@ def score(
     z_query = _in_blocks(embedding, query.features)
     z_gallery = z_query if exclude_self else _in_blocks(embedding, gallery.features)
     sets = z_query, _label_columns(query), z_gallery, _label_columns(gallery)
-    found = rank_gallery(*sets, c, exclude_self, released_inshop_index)
+    return rank_gallery(*sets, c, exclude_self, released_inshop_index)
+
+
+def scores_of(found: Ranking, ks: Sequence[int]) -> list[Scores]:
+    """Average a ranking over its queries: one `Scores` per column."""
     return [
         Scores(recall_from_ranks(rank, ks), float(pure.mean()), float(mean.mean()), int(ties.sum()))
         for rank, ties, pure, mean in zip(*(array.T for array in found), strict=True)
     ]
-
-
-def raw(features: NDArray) -> NDArray:
-    """Return features (N, F) as they are, wide enough to compute with."""
-    return features.astype(np.float32) if features.dtype == np.float16 else features
 
 
 def level_names(features: Features) -> list[str]:
@@ -146,25 +157,35 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             f"--released-inshop-index: {features.source} has no query and gallery, expected both"
         )
-    embeddings = {"raw": (0.0, raw)}
+    contestants: dict[str, tuple[float, Embedding]] = {}
+    width = Config().embedding
     if run and not args.raw:
         config = replace(run.config, convention=args.convention or run.config.convention)
-        params = run.read_head()
+        params, width = run.read_head(), config.embedding
         _check_width(features, params, run.folder)
-        embeddings["run"] = (config.c, lambda f: embed(f, params, config))
+        contestants["run"] = (config.search_c, lambda f: embed(f, params, config))
     if run and not run.was_made_from(features):
         note(f"{features.source}: other features than those that {run.folder} was started with")
-    _print_table(features, tuple(dict.fromkeys(args.ks)), embeddings, args.released_inshop_index)
+    training = features.part("train")
+    beside = {"raw": raw} if args.raw else baselines(training.features, training.labels, width)
+    contestants = {name: (0.0, embedding) for name, embedding in beside.items()} | contestants
+    _print_table(features, tuple(dict.fromkeys(args.ks)), contestants, args.released_inshop_index)
 
 
-def _print_table(features: Features, ks: Sequence[int], embeddings: dict, inshop: bool) -> None:
+def _print_table(features: Features, ks: Sequence[int], contestants: Mapping, inshop: bool) -> None:
     names = ["", *(f" {name}" for name in level_names(features))]
-    width = 3 + max(map(len, names))
+    width = 3 + max(len(one + name) for one in contestants for name in names)
     print(f"{features.source}\n{'':{width}}{heading(ks)}  (percent)")
-    for which, (c, embedding) in embeddings.items():
-        for name, scores in zip(names, score(features, ks, c, embedding, inshop), strict=True):
+    hits = {}
+    for which, (c, embedding) in contestants.items():
+        found = ranking(features, c, embedding, inshop)
+        hits[which] = found.rank[:, 0] < 1
+        for name, scores in zip(names, scores_of(found, ks), strict=True):
             ties = f"  ({scores.ties} ties)" if scores.ties else ""
-            print(f"{which + name:{width}}{line([scores])}{ties}")
+            print(f"{which + name:{width}}{line([scores])}{ties}", flush=True)
+    if "run" in hits:
+        labels = features.retrieval_sets()[0].labels
+        print(f"\nverdict   {verdict(hits.pop('run'), hits, labels)}")
 
 
 def _check_width(features: Features, params: dict[str, NDArray], folder: Path) -> None:

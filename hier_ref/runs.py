@@ -8,6 +8,7 @@ docs/6-training.md.
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ from hier_ref.seals import (
 )
 
 HEAD, CONFIG, METRICS, CHECKPOINT = "head.npz", "config.json", "metrics.jsonl", "checkpoint.npz"
+RESULT, TUNING = "result.json", "tuning.jsonl"
 EMBEDDED = "default"  # what config.json says of the features that come with the package
 
 
@@ -47,12 +49,23 @@ class Run(NamedTuple):
     config: Config
     features: str  # path, or EMBEDDED
     sha256: str  # digest of the features
+    asked: Config | None = None  # the configuration before a search has changed it
 
     @property
     def identity(self) -> str:
         """What two runs share only if they give the same numbers: options and features."""
-        options = json.loads(json.dumps(vars(self.config)))
-        return json_digest({"config": options, "features": self.sha256})
+        return json_digest({"config": self._options, "features": self.sha256})
+
+    @property
+    def _options(self) -> dict:
+        return json.loads(json.dumps(vars(self.asked or self.config)))
+
+    def settled(self) -> "Run":
+        """Return the run with the options that its search has found; FileError if it has not."""
+        rows = self.lines(TUNING) if (self.folder / TUNING).exists() else []
+        if not rows or "won" not in rows[-1]:
+            raise FileError(f"{self.folder / TUNING}: the search is not finished; use --resume")
+        return self._replace(config=replace(self.config, **rows[-1]["options"]), asked=self.config)
 
     def create(self) -> None:
         """Make the folder and write config.json; FileError if it holds anything already.
@@ -91,7 +104,7 @@ class Run(NamedTuple):
 
     def _described(self) -> bytes:
         content = {
-            "config": json.loads(json.dumps(vars(self.config))),
+            "config": self._options,
             "features": {"path": self.features, "sha256": self.sha256},
             "versions": versions(),
             "arithmetic": arithmetic(),
@@ -99,36 +112,44 @@ class Run(NamedTuple):
         return (json.dumps(sealed(content), indent=2) + "\n").encode()
 
     def evaluates(self, epoch: int) -> bool:
-        """Say whether the run is evaluated after this epoch; 0 is the head as it was drawn."""
+        """Say whether the test rows are scored after this epoch; 0 is the head as it starts."""
         return epoch % self.config.eval_every == 0 or epoch == self.config.epochs
 
-    def metrics(self, finished: int) -> list[dict]:
-        """Return the evaluations of the `finished` epochs; FileError if one is missing or changed.
+    def metrics(self, rows: int | None = None) -> list[dict]:
+        """Return the first `rows` evaluations, or all; FileError if one is missing or changed."""
+        found = [] if rows == 0 else self.lines(METRICS)
+        if rows is not None and len(found) < rows:
+            where = self.folder / METRICS
+            raise FileError(f"{where}: found {len(found)} evaluations, expected {rows} or more")
+        return found[:rows]
 
-        Before the first checkpoint there is nothing to go on from, and no row is returned.
-        """
-        if not finished:
-            return []
-        path = self.folder / METRICS
-        expected = [epoch for epoch in range(finished + 1) if self.evaluates(epoch)]
-        rows = [row for row in self._all_metrics(path) if row["epoch"] <= finished]
-        epochs = [row["epoch"] for row in rows]
-        if epochs != expected:
-            raise FileError(f"{path}: found epochs {epochs}, expected evaluations of {expected}")
-        return rows
-
-    def _all_metrics(self, path: Path) -> list[dict]:
+    def lines(self, name: str) -> list[dict]:
+        """Return the lines of metrics.jsonl or tuning.jsonl; FileError if one changed."""
+        path = self.folder / name
         try:
             lines = read_bytes(path).splitlines()
         except FileNotFoundError:
-            raise FileError(f"{path}: not found; a run writes it at each evaluation") from None
+            raise FileError(f"{path}: not found; a run writes it as it goes on") from None
         rows = [parse_json(line, f"{path}: line {n}") for n, line in enumerate(lines, start=1)]
         return unchained(rows, self.identity, str(path))
 
-    def write_metrics(self, rows: list[dict]) -> None:
-        """Write one line per evaluation."""
+    def write_lines(self, name: str, rows: list[dict]) -> None:
+        """Write one line per row, each sealed over those before it."""
         text = "".join(json.dumps(row) + "\n" for row in chained(rows, self.identity))
-        write_bytes(self.folder / METRICS, text.encode())
+        write_bytes(self.folder / name, text.encode())
+
+    def write_result(self, content: dict) -> None:
+        """Write what the finished run has found."""
+        text = json.dumps(sealed({"run": self.identity, **content}), indent=2)
+        write_bytes(self.folder / RESULT, f"{text}\n".encode())
+
+    def result(self) -> dict:
+        """Return what the finished run has found; FileError if it changed or is of another run."""
+        path = self.folder / RESULT
+        content = unsealed(read_json(path), str(path))
+        if content["run"] != self.identity:
+            raise FileError(f"{path}: found the result of another run")
+        return content
 
     def sealed(self, arrays: Arrays) -> Arrays:
         """Add to the arrays of a file what `read` checks."""
@@ -189,6 +210,12 @@ def read_named(path: str) -> Features:
 
 
 def open_run(folder: Path) -> Run:
+    """Read a run with the options that it trains with; FileError as `asked_run` and `settled`."""
+    run = asked_run(folder)
+    return run.settled() if run.config.tune else run
+
+
+def asked_run(folder: Path) -> Run:
     """Read config.json of a run folder; FileError if it is none, or has changed."""
     path = Path(folder) / CONFIG
     try:

@@ -6,35 +6,53 @@ docs/6-training.md.
 
 import argparse
 import shlex
-import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hier_ref.baselines import baselines
 from hier_ref.command import Parser, note, run_command
 from hier_ref.config import Config, add_options
 from hier_ref.estimator import HierHead
-from hier_ref.evaluate import Scores, heading, level_names, line, raw, score
+from hier_ref.evaluate import (
+    Scores,
+    heading,
+    level_names,
+    line,
+    ranking,
+    scores_of,
+)
 from hier_ref.features import Features
 from hier_ref.files import FileError, parts, write_arrays
+from hier_ref.fitting import Fit
 from hier_ref.machine import differences
+from hier_ref.progress import Progress
+from hier_ref.retrieval import Ranking
 from hier_ref.runs import (
     CHECKPOINT,
     EMBEDDED,
     HEAD,
     METRICS,
+    RESULT,
+    TUNING,
     Run,
     as_named,
+    asked_run,
     open_run,
     read_named,
     recorded_machine,
 )
 from hier_ref.seals import digest
-from hier_ref.training import Trainer, embed, mean_losses
+from hier_ref.training import Params, embed, mean_losses
+from hier_ref.tuning import tune
+from hier_ref.verdict import verdict
 
 __all__ = ["HierHead", "main", "train"]
+
+SHORT = {"raw": "raw", "whitened": "white", "lda": "LDA"}  # as wide as the column of epochs
 
 
 DESCRIPTION = """\
@@ -57,78 +75,74 @@ A run's folder holds head.npz, config.json, metrics.jsonl and checkpoint.npz
 """
 
 
-class Progress:
-    """The time left: on a terminal a running line, elsewhere with each evaluation."""
+def train(fit: Fit, run: Run, features: Features) -> NDArray:
+    """Run the epochs that remain; write metrics and checkpoint as they come, then the head.
 
-    def __init__(self, trainer: Trainer):
-        """Start the clock."""
-        self.trainer, self.done, self.start = trainer, 0, time.monotonic()
-        self.total = (trainer.config.epochs - trainer.epoch) * trainer.n_batches
-
-    def watch(self, batches: Iterable[dict[str, float]]) -> Iterator[dict[str, float]]:
-        """Pass the losses of each batch on, showing how far the run is."""
-        for losses in batches:
-            self.done += 1
-            self._show(f"epoch {self.trainer.epoch + 1}{self}{_losses(losses)}")
-            yield losses
-        self._show("")
-
-    def _show(self, text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"{text}\x1b[K", end="\r", file=sys.stderr, flush=True)
-
-    def __str__(self) -> str:
-        if not self.done:
-            return ""
-        passed = time.monotonic() - self.start
-        left = passed / self.done * (self.total - self.done)
-        return f"  {_clock(passed)} passed, {_clock(left)} left"
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def _losses(losses: dict[str, float]) -> str:
-    return "".join(f"  {name} {value:.3f}" for name, value in losses.items())
-
-
-def train(trainer: Trainer, run: Run, features: Features) -> None:
-    """Run the epochs that remain; write metrics and checkpoint as they come, then the head."""
-    progress, rows = Progress(trainer), run.metrics(trainer.epoch)
+    Returns whether the kept head finds a right image first, (Q,) for the queries.
+    """
+    progress, rows = Progress(batches_left(fit)), run.metrics(fit.rows)
     for row in rows:
         print(_line(row))
 
-    def evaluate(losses: dict[str, float]) -> None:
-        rows.append({"epoch": trainer.epoch, **losses, **_score(trainer, features)})
+    def record(found: Ranking, **more: object) -> None:
+        rows.append({**more, **_row(found, features, run.config)})
         print(f"{_line(rows[-1])}{progress}", flush=True)
-        run.write_metrics(rows)
+        run.write_lines(METRICS, rows)
 
     if not rows:
-        evaluate({})
-    while trainer.epoch < trainer.config.epochs:
-        losses = mean_losses(progress.watch(trainer.run_epoch()))
-        if run.evaluates(trainer.epoch):
-            evaluate(losses)
-        write_arrays(run.folder / CHECKPOINT, run.sealed(trainer.state()))
-    head = trainer.params | {"classes": trainer.classes}
+        record(_ranking(fit.trainer.params, features, run.config), epoch=0, **fit.judgement)
+    while not fit.finished:
+        losses = mean_losses(_watched(fit, progress))
+        if not fit.refitting and run.evaluates(fit.trainer.epoch):
+            found = _ranking(fit.trainer.params, features, run.config)
+            record(found, epoch=fit.trainer.epoch, **losses, **fit.judgement)
+        fit.rows = len(rows)
+        write_arrays(run.folder / CHECKPOINT, run.sealed(fit.state()))
+    found = _ranking(fit.params, features, run.config)
+    if fit.validated:
+        record(found, epoch=fit.best_epoch, kept=True)
+    head = fit.params | {"classes": fit.trainer.classes, "epoch": np.array(fit.best_epoch)}
     write_arrays(run.folder / HEAD, run.sealed(head))
+    return found.rank[:, 0] < 1
 
 
-def _score(trainer: Trainer, features: Features) -> dict:
-    params, config = trainer.params, trainer.config
-    found = score(features, config.recall_at, config.c, lambda f: embed(f, params, config))
-    first, *coarser = (scores._asdict() for scores in found)
+def _watched(fit: Fit, progress: Progress) -> Iterator[dict[str, float]]:
+    for losses in fit.run_epoch():
+        phase = "again, epoch" if fit.refitting else "epoch"
+        progress.step(f"{phase} {fit.trainer.epoch + 1}", f"{_losses(losses)}")
+        yield losses
+    progress.expect(batches_left(fit))
+
+
+def batches_left(fit: Fit) -> int:
+    """Return how many batches are left to train, at most: a search may end early."""
+    epochs = fit.length - fit.trainer.epoch
+    again = fit.length if fit.refits and not fit.refitting else 0
+    return (epochs + again) * fit.trainer.n_batches
+
+
+def _ranking(params: Params, features: Features, config: Config) -> Ranking:
+    return ranking(features, config.search_c, lambda f: embed(f, params, config))
+
+
+def _row(found: Ranking, features: Features, config: Config) -> dict:
+    first, *coarser = (scores._asdict() for scores in scores_of(found, config.recall_at))
     return first | {"levels": dict(zip(level_names(features), coarser, strict=True))}
+
+
+def _losses(row: dict) -> str:
+    shown = [name for name in ("metric", "hier") if name in row]
+    return "".join(f"  {name} {row[name]:.3f}" for name in shown)
 
 
 def _line(row: dict) -> str:
     """Return one evaluation of metrics.jsonl as a line of the table."""
     parts = row, *row["levels"].values()
     scores = [Scores(*(part[name] for name in Scores._fields)) for part in parts]
-    others = ("epoch", "levels", *Scores._fields)
-    losses = {name: row[name] for name in row if name not in others}
-    return f"{row['epoch']:6}{line(scores, list(row['levels']))}{_losses(losses)}"
+    held = f"  held out {100 * row['validation']:.2f}" if "validation" in row else ""
+    kept = "  kept" if row.get("kept") else ""
+    table = line(scores, list(row["levels"]))
+    return f"{row['epoch']:6}{table}{_losses(row)}{held}{kept}"
 
 
 def make_parser() -> Parser:
@@ -155,47 +169,72 @@ def make_parser() -> Parser:
     return parser
 
 
-def prepare(args: argparse.Namespace) -> tuple[Trainer, Run, Features]:
+def prepare(args: argparse.Namespace) -> tuple[Fit, Run, Features]:
     """Check everything that can be wrong, then make or find the folder of the run."""
     options = {name: value for name, value in vars(args).items() if name in vars(Config())}
     return _resumed(args, options) if args.resume else _started(args, options)
 
 
-def _started(args: argparse.Namespace, options: dict) -> tuple[Trainer, Run, Features]:
+def _started(args: argparse.Namespace, options: dict) -> tuple[Fit, Run, Features]:
     config, path = Config(**options), as_named(args.features)
     features = read_named(path)
-    trainer = _trainer(features, config)
+    fit = _fit(features, config, begin=not config.tune)
+    if config.tune and not fit.validated:
+        raise ValueError(
+            f"tune {config.tune}: found too few training classes to hold any out, expected more"
+        )
     run = Run(args.out or _base(config, path), config, path, digest(features))
     if args.out:
         run.create()
-    return trainer, run if args.out else run.claim(), features
+    return fit, run if args.out else run.claim(), features
 
 
-def _resumed(args: argparse.Namespace, options: dict) -> tuple[Trainer, Run, Features]:
-    run = open_run(args.resume)
+def _resumed(args: argparse.Namespace, options: dict) -> tuple[Fit, Run, Features]:
+    run = asked_run(args.resume)
     _refuse_changes(run, options, args.out)
     features = run.read_features(args.features)
     if not run.was_made_from(features):
         raise FileError(f"{features.source}: not the features that {run.folder} was started with")
-    trainer = _trainer(features, run.config)
-    if (run.folder / CHECKPOINT).exists():
+    for difference in differences(recorded_machine(run.folder)):
+        note(f"{run.folder}: {difference} here, so the last bits may differ")
+    path = run.folder / CHECKPOINT
+    if not path.exists():
+        fit = _fit(features, run.config, begin=not run.config.tune)
+    else:
+        run = open_run(args.resume)
+        fit = _fit(features, run.config, begin=False)
         try:
-            trainer.load(run.read(CHECKPOINT))
+            fit.load(run.read(CHECKPOINT))
         except FileError:
             raise
         except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{run.folder / CHECKPOINT}: {error}") from None
-        run.metrics(trainer.epoch)
-    for difference in differences(recorded_machine(run.folder)):
-        note(f"{run.folder}: {difference} here, so the last bits may differ")
+            raise FileError(f"{path}: {error}") from None
+        run.metrics(fit.rows)
     for left in parts(run.folder):
         left.unlink(missing_ok=True)
-    return trainer, run, features
+    return fit, run, features
 
 
-def _trainer(features: Features, config: Config) -> Trainer:
+def _fit(features: Features, config: Config, begin: bool) -> Fit:
     training = features.part("train")
-    return Trainer(training.features, training.labels, config)
+    return Fit(training.features, training.labels, config, begin)
+
+
+def tuned(run: Run, features: Features) -> tuple[Fit, Run]:
+    """Search for options, or go on with a search; return the training that they describe."""
+    training = features.part("train")
+    rows = run.lines(TUNING) if (run.folder / TUNING).exists() else []
+    if not rows or "won" not in rows[-1]:
+        record = partial(run.write_lines, TUNING)
+        tune(training.features, training.labels, run.config, rows, record)
+    won, run = rows[-1], run.settled()
+    told = ", ".join(f"{name} {value}" for name, value in won["options"].items())
+    print(
+        f"tuned     setting {won['won']} of {run.config.tune}: {told or 'the options as given'}\n"
+        f"          MAP@R of held-out classes {100 * won['score']:.2f}, "
+        f"{100 * won['gain']:.2f} above the options as given"
+    )
+    return _fit(features, run.config, begin=True), run
 
 
 def _refuse_changes(run: Run, options: dict, out: Path | None) -> None:
@@ -216,18 +255,21 @@ def _base(config: Config, path: str) -> Path:
     return Path("runs") / f"{name}-{config.loss}-hier{config.hier_weight:g}-seed{config.seed}"
 
 
-def describe(trainer: Trainer, run: Run, features: Features) -> str:
+def describe(fit: Fit, run: Run, features: Features) -> str:
     """Say what is trained on what, before it starts."""
-    config, n_features = trainer.config, features.features.shape[1]
+    config, n_features, trainer = run.config, features.features.shape[1], fit.trainer
     words, counts = np.unique(features.split, return_counts=True)
     rows = ", ".join(f"{count} {word}" for word, count in zip(words, counts, strict=True))
     hier = (
         f" + {config.hier_weight:g} HIER on {config.proxies} proxies" if config.hier_weight else ""
     )
+    held = len(np.unique(fit.labels[fit.judging]))
+    chosen = f"{held} classes held out choose the epoch" if held else "the last epoch is kept"
     return (
         f"features  {features.source}: {rows} rows of {n_features} numbers\n"
         f"training  {len(trainer.classes)} classes; {config.loss}{hier}; {config.head} head "
         f"{n_features} -> {config.embedding}; {config.epochs} x {trainer.n_batches} batches\n"
+        f"choice    {chosen}; start: {config.start}; neighbours by {config.retrieval}\n"
         f"run       {run.folder}"
     )
 
@@ -236,27 +278,49 @@ def main(argv: list[str] | None = None) -> None:
     """Train as the options say."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    trainer, run, features = prepare(args)
-    config = run.config
-    print(describe(trainer, run, features))
-    seen = np.isin(features.retrieval_sets()[0].labels, trainer.classes).any()
-    unit = "percent" if seen else "percent, unseen classes"
-    print(f"\n epoch{heading(config.recall_at, level_names(features))}  ({unit})")
-    untouched = score(features, config.recall_at, 0.0, raw)
-    print(f"   raw{line(untouched, level_names(features))}", flush=True)
+    fit, run, features = prepare(args)
+    print(describe(fit, run, features))
     go_on = f"go on with: {parser.prog} --resume {shlex.quote(str(run.folder))}"
     try:
-        train(trainer, run, features)
+        written = run_all(fit, run, features, pictures=not args.no_pictures)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(go_on) from None
     except OSError as error:  # a full disk, most likely
         raise OSError(f"{error}; then {go_on}") from None
-    written = [run.folder / name for name in (HEAD, METRICS)]
-    if not args.no_pictures:
+    print(f"\nwritten   {', '.join(map(str, written))}")
+
+
+def run_all(fit: Fit, run: Run, features: Features, pictures: bool) -> list[Path]:
+    """Tune, score what needs no training, train, compare, draw; return the paths written."""
+    if run.config.tune and run.asked is None:
+        fit, run = tuned(run, features)
+    config, queries = run.config, features.retrieval_sets()[0].labels
+    seen = np.isin(queries, np.unique(fit.labels)).any()
+    unit = "percent" if seen else "percent, unseen classes"
+    print(f"\n epoch{heading(config.recall_at, level_names(features))}  ({unit})")
+    training, hits, scored = features.part("train"), {}, {}
+    beside = baselines(training.features, training.labels, config.embedding)
+    for name, embedding in beside.items():
+        found = ranking(features, 0.0, embedding)
+        hits[name], scored[name] = found.rank[:, 0] < 1, _row(found, features, config)
+        table = line(scores_of(found, config.recall_at), level_names(features))
+        print(f"{SHORT[name]:>6}{table}", flush=True)
+    words = verdict(train(fit, run, features), hits, queries)
+    indented = words.replace("\n", f"\n{'':10}")
+    print(f"\nverdict   {indented}")
+    result = {
+        "epoch": fit.best_epoch,
+        "validation": fit.scores,
+        "baselines": scored,
+        "verdict": words.splitlines(),
+    }
+    run.write_result(result)
+    written = [run.folder / name for name in (HEAD, METRICS, RESULT)]
+    if pictures:
         from hier_ref.tree.report import show  # the tree reads runs; training never reads trees
 
         written += show(run.folder, features)
-    print(f"\nwritten   {', '.join(map(str, written))}")
+    return written
 
 
 if __name__ == "__main__":

@@ -181,14 +181,17 @@ class Trainer:
     from a checkpoint ends with the bytes of a run that was never interrupted.
     """
 
-    def __init__(self, features: NDArray, labels: NDArray, config: Config):
-        """Take training features (N, F) and labels (N,).
+    def __init__(
+        self, features: NDArray, labels: NDArray, config: Config, rows: NDArray | None = None
+    ):
+        """Take features (N, F) and labels (N,), and which rows (M,) train: all unless given.
 
         Raises ValueError for features that the head cannot see, and for an odd configuration.
         """
         _check_features(features, config)
         self.features, self.config, self.epoch = features, config, 0
-        self.classes, self.labels = np.unique(labels, return_inverse=True)
+        self.rows = np.arange(len(labels)) if rows is None else rows
+        self.classes, self.labels = np.unique(labels[self.rows], return_inverse=True)
         try:
             self.n_batches = batches_per_epoch(self.labels, config.batch, config.images_per_class)
         except ValueError as error:
@@ -223,7 +226,7 @@ class Trainer:
 
     def _step(self, batch: NDArray, rng: np.random.Generator, number: int) -> dict[str, float]:
         """Move the parameters by one batch of image indices; return its losses."""
-        f = rounded(self.features[batch], self.config)
+        f = rounded(self.features[self.rows[batch]], self.config)
         with np.errstate(all="ignore"):  # what overflows is refused here, not warned of
             gradient = GRADIENTS[self.config.gradients]
             losses, grads = gradient(self.params, f, self.labels[batch], rng, self.config)
@@ -264,6 +267,7 @@ def _forms(arrays: Params) -> dict:
 
 
 def mean_losses(batches: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Mean of each loss over the batches of an epoch."""
+    """Mean of each loss over the batches of an epoch; of no batches there are none."""
     rows = list(batches)
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    names = rows[0] if rows else ()
+    return {name: float(np.mean([row[name] for row in rows])) for name in names}

@@ -15,6 +15,7 @@ N_CLASSES, PER_CLASS, N_FEATURES = 16, 6, 12
 SIZES = {"batch": 24, "embedding": 8, "proxies": 12, "triplets": 3, "neighbours": 5}
 SIZES |= {"epochs": 4, "eval_every": 2, "hier_weight": 0.5, "warmup_epochs": 1}
 SIZES |= {"lr_head": 1e-3, "lr_proxies": 1e-3, "lr_loss": 1e-1, "weight_decay": 1e-4}
+SIZES |= {"loss": "PA", "start": "random", "retrieval": "ball", "validate": 0}
 SIZES |= {"c": 0.1, "clip": 2.3, "tau": 0.1, "margin": 0.1, "seed": 0, "schedule": "cosine"}
 
 
@@ -45,12 +46,15 @@ def save(path, seed=0, **changes):
 
 
 def words(**options):
-    """Options as words of a command line: epochs=3 becomes --epochs 3."""
-    return [
-        word
-        for name, value in options.items()
-        for word in (f"--{name.replace('_', '-')}", *map(str, np.atleast_1d(value)))
-    ]
+    """Options as words of a command line: epochs=3 becomes --epochs 3, refit=False --no-refit."""
+    found = []
+    for name, value in options.items():
+        name = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            found += [f"--{name}", *map(str, np.atleast_1d(value))]
+    return found
 
 
 class Ended(NamedTuple):

@@ -37,7 +37,7 @@ def test_fit_is_the_training_of_the_command(tmp_path):
     training = read_features(path).part("train")
     fitted = HierHead(**SIZES).fit(training.features, training.labels)
     written = read_arrays(Path(tmp_path, "r", HEAD))
-    assert fitted.params_.keys() | {"classes", "run", "sha256"} == written.keys()
+    assert fitted.params_.keys() | {"classes", "epoch", "run", "sha256"} == written.keys()
     for name, array in fitted.params_.items():
         np.testing.assert_array_equal(array, written[name])
     np.testing.assert_array_equal(fitted.classes_, written["classes"])
@@ -253,8 +253,8 @@ def test_an_attribute_out_of_range_is_refused_by_fit():
 
 def test_repr_shows_what_is_not_default_and_can_be_evaluated():
     assert repr(HierHead()) == "HierHead()"
-    one = HierHead(tau=0.1, loss="MS", recall_at=(1, 10), epochs=3)
-    assert repr(one) == "HierHead(loss='MS', epochs=3, recall_at=(1, 10))"
+    one = HierHead(tau=0.1, loss="PA", recall_at=(1, 10), epochs=3)
+    assert repr(one) == "HierHead(loss='PA', epochs=3, recall_at=(1, 10))"
     assert eval(repr(one)).get_params() == one.get_params()
 
 

@@ -32,7 +32,8 @@ def trained(tmp_path, **options):
 def test_training_ends_by_writing_and_naming_what_can_be_shown(options, shown, tmp_path):
     folder, ended = trained(tmp_path, **options)
     written = {path.name for path in folder.iterdir()}
-    assert written == {"head.npz", "config.json", "metrics.jsonl", "checkpoint.npz"} | shown
+    always = {"head.npz", "config.json", "metrics.jsonl", "checkpoint.npz", "result.json"}
+    assert written == always | shown
     assert all(str(folder / name) in ended.out for name in shown)
     for name in shown:
         if name.endswith(".png"):
@@ -62,4 +63,4 @@ def test_the_sheet_shows_the_nearest_rows_without_the_query(tmp_path):
 def test_groups_without_names_are_named_by_what_they_hold(tmp_path):
     run = gather(trained(tmp_path)[0])
     names = group_names(run)
-    assert len(names) == 8 and names[5] == "5: class 10, ..."
+    assert list(names) == [4, 5, 6, 7] and names[5] == "5: class 10, ..."

@@ -21,12 +21,13 @@ from hier_ref.config import Config
 from hier_ref.evaluate import main as evaluate
 from hier_ref.features import default_features
 from hier_ref.files import read_arrays, write_arrays
-from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS, open_run
+from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT, open_run
 from hier_ref.train import main, make_parser
 from hier_ref.tree.report import main as tree
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = (HEAD, METRICS)
+RESULTS = (HEAD, METRICS, RESULT)
+WRITTEN = {HEAD, METRICS, CONFIG, CHECKPOINT, RESULT}
 
 
 @pytest.fixture(autouse=True)
@@ -69,32 +70,35 @@ def test_a_run_prints_what_it_reads_and_writes():
         "training  8 classes; PA + 0.5 HIER on 12 proxies; linear head 12 -> 8"
     )
     assert lines[1].endswith("; 4 x 2 batches")
-    assert lines[2] == "run       r"
+    assert lines[2] == "choice    the last epoch is kept; start: random; neighbours by ball"
+    assert lines[3] == "run       r"
     columns = "epoch R@1 R@2 R@4 R@8 R-prec MAP@R R@1 pair (percent, unseen classes)"
-    assert lines[4].split() == columns.split()
-    assert [line.split()[0] for line in lines[5:9]] == ["raw", "0", "2", "4"]
-    assert lines[-1] == f"written   {Path('r', HEAD)}, {Path('r', METRICS)}"
-    assert set(files("r")) == {HEAD, METRICS, CONFIG, CHECKPOINT}
+    assert lines[5].split() == columns.split()
+    assert [line.split()[0] for line in lines[6:12]] == ["raw", "white", "LDA", "0", "2", "4"]
+    assert lines[13].startswith("verdict   the head finds ")
+    names = HEAD, METRICS, RESULT
+    assert lines[-1] == f"written   {', '.join(str(Path('r', name)) for name in names)}"
+    assert set(files("r")) == WRITTEN
 
 
 def test_metrics_hold_what_the_table_shows():
     out = train("--out", "r").out.splitlines()
     rows = [json.loads(line) for line in Path("r", METRICS).read_text().splitlines()]
-    for row, line in zip(rows, out[6:9], strict=True):
+    for row, line in zip(rows, out[9:12], strict=True):
         shown = [float(word) for word in line.split()[:8]]
         pair = row["levels"]["pair"]
         want = [*row["recall"].values(), row["r_precision"], row["map_at_r"], pair["recall"]["1"]]
         want = [row["epoch"], *(100 * np.array(want))]
         np.testing.assert_allclose(shown, want, rtol=0, atol=0.0051)
     assert "metric" not in rows[0]
-    assert f"metric {rows[1]['metric']:.3f}  hier {rows[1]['hier']:.3f}" in out[7]
+    assert f"metric {rows[1]['metric']:.3f}  hier {rows[1]['hier']:.3f}" in out[10]
 
 
 def test_the_head_file_is_what_was_trained():
     train("--out", "r")
     head, state = read_arrays(Path("r", HEAD)), read_arrays(Path("r", CHECKPOINT))
     names = {"head.weight", "head.bias", "loss.class_proxies", "proxies"}
-    assert head.keys() == names | {"classes", "run", "sha256"}
+    assert head.keys() == names | {"classes", "epoch", "run", "sha256"}
     for name in names:
         np.testing.assert_array_equal(head[name], state[f"params.{name}"])
     np.testing.assert_array_equal(head["classes"], np.arange(8))
@@ -194,9 +198,9 @@ def test_the_embedded_features_train(monkeypatch):
     ended = call(main, "--out", "r", *words(**options, recall_at=1))
     assert (ended.code, ended.err) == (0, "")
     assert json.loads(Path("r", CONFIG).read_text())["features"]["path"] == "default"
-    raw, first = (float(line.split()[1]) for line in ended.out.splitlines()[5:7])
-    assert 30 < raw < 60
-    assert 1 < first < raw
+    found = [float(line.split()[1]) for line in ended.out.splitlines()[6:10]]
+    assert 50.8 < found[0] < 50.9 and 25 < found[1] < found[0] and 25 < found[2]
+    assert found[3] > found[0] / 2
 
 
 # ---- Interrupted and resumed
@@ -272,7 +276,7 @@ def test_resuming_shows_the_past_and_the_rest(monkeypatch):
         interrupt_at(patch, 7)
         train("--out", "r")
     again = resume("r").out.splitlines()
-    for one, other in zip(whole[3:9], again[3:9], strict=True):
+    for one, other in zip(whole[4:12], again[4:12], strict=True):
         assert one.split("  0:")[0] == other.split("  0:")[0]
 
 
@@ -396,7 +400,7 @@ def test_resuming_removes_what_a_killed_process_left():
     train("--out", "r")
     Path("r", ".checkpoint.npz.123.part").write_bytes(b"half")
     assert resume("r").code == 0
-    assert set(files("r")) == {HEAD, METRICS, CONFIG, CHECKPOINT}
+    assert set(files("r")) == WRITTEN
 
 
 def test_resuming_what_is_no_run_is_refused():
@@ -484,8 +488,8 @@ def test_elsewhere_only_evaluations_are_shown():
 
 def test_the_time_left_is_that_of_the_batches_left(monkeypatch):
     clock = iter(range(100_000))  # each look at the clock a second after the last
-    monkeypatch.setattr("hier_ref.train.time.monotonic", lambda: next(clock))
-    rows = train("--out", "r", epochs=6, eval_every=2).out.splitlines()[7:10]
+    monkeypatch.setattr("hier_ref.progress.time.monotonic", lambda: next(clock))
+    rows = train("--out", "r", epochs=6, eval_every=2).out.splitlines()[10:13]
     seconds = [
         [60 * int(m) + int(s) for m, s in (w.split(":") for w in line.split() if ":" in w)]
         for line in rows
@@ -663,7 +667,8 @@ def test_help_teaches_every_option():
     assert (ended.code, ended.err) == (0, "")
     text = " ".join(ended.out.split())
     for each in fields(Config):
-        assert f"--{each.name.replace('_', '-')} " in text
+        form = ", " if isinstance(each.default, bool) else " "
+        assert f"--{each.name.replace('_', '-')}{form}" in text
         assert f"{each.metadata['help']} (default: " in text
     for word in ("--features", "--out", "--resume", "docs/8-features.md", "docs/6-training.md"):
         assert word in text

@@ -18,7 +18,7 @@ QUERIES, NEAREST = 8, 10
 def finished_metrics(folder: Path) -> list[dict]:
     """Return the evaluations of a finished run."""
     run = open_run(folder)
-    return run.metrics(run.config.epochs)
+    return run.metrics()
 
 
 def save_pictures(folder: Path, tree: Tree, run: Material, metrics: list[dict]) -> list[Path]:

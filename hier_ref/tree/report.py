@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.baselines import raw
 from hier_ref.command import Parser, note
-from hier_ref.evaluate import raw
 from hier_ref.features import Features
 from hier_ref.losses import unit
 from hier_ref.pairwise import pairwise_distance, pairwise_sq

@@ -20,8 +20,9 @@ import numpy as np
 from study_plan import best, is_final_of_a_regime, stages
 from study_regimes import prepare
 
+from hier_ref.baselines import raw
 from hier_ref.config import Config
-from hier_ref.evaluate import raw, score
+from hier_ref.evaluate import score
 from hier_ref.features import Features, default_features, read_features
 from hier_ref.head import head_forward
 from hier_ref.sampler import class_batches
