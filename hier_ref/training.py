@@ -161,8 +161,11 @@ def batch_autograd(
 GRADIENTS: dict[str, Callable] = {"explicit": batch_gradient, "autograd": batch_autograd}
 
 
-def _check_features(features: NDArray, config: Config) -> None:
-    """Refuse features that overflow the dtype, or that LayerNorm takes for constant rows."""
+def check_features(features: NDArray, config: Config) -> None:
+    """Refuse features (N, F) that overflow the dtype, or that LayerNorm takes for constant rows.
+
+    Raises ValueError, saying what to do.
+    """
     blocks = np.array_split(features, features.size // 2**20 + 1)
     with np.errstate(all="ignore"):  # a row whose squares overflow is spread enough
         spreads = [np.std(rounded(block, config), axis=1, dtype=float) for block in blocks]
@@ -188,7 +191,7 @@ class Trainer:
 
         Raises ValueError for features that the head cannot see, and for an odd configuration.
         """
-        _check_features(features, config)
+        check_features(features, config)
         self.features, self.config, self.epoch = features, config, 0
         self.rows = np.arange(len(labels)) if rows is None else rows
         self.classes, self.labels = np.unique(labels[self.rows], return_inverse=True)

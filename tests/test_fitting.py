@@ -162,6 +162,15 @@ def test_a_run_says_what_it_holds_out_and_ends_with_the_head_that_is_kept():
     assert result["verdict"][0] in ended.out and result["verdict"][0] in scored
 
 
+def test_too_few_dimensions_are_said_before_training():
+    write_many()
+    ended = train("narrow", embedding=1, hier_weight=0, epochs=1)
+    assert ended.code == 0
+    assert ended.err.startswith("note: 1 dimensions lose ")
+    assert "--embedding asks for more" in ended.err
+    assert train("wide", embedding=12, epochs=1).err == ""
+
+
 class Killed(BaseException):
     pass
 

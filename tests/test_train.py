@@ -352,6 +352,16 @@ def test_a_run_named_with_strange_characters_is_quoted(monkeypatch):
     assert ended.err.endswith("--resume 'my run; $x'\n")
 
 
+def test_a_test_row_that_the_dtype_cannot_hold_is_refused_before_anything_is_written():
+    features = clustered()["features"].astype(float)
+    features[90] *= 1e60
+    save(Path("far.npz"), features=features)
+    before = files(".")
+    line = refused(train("--out", "r", features="far.npz"), before)
+    assert "float32" in line
+    assert train("--out", "r", features="far.npz", dtype="float64").code == 0
+
+
 def test_features_without_a_name_are_refused():
     before = files(".")
     for features in ("", " "):
