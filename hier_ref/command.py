@@ -23,6 +23,13 @@ class Parser(argparse.ArgumentParser):
         form = argparse.RawDescriptionHelpFormatter
         super().__init__(allow_abbrev=False, formatter_class=form, **options)
 
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuse the value --, which ArgumentParser would turn into an empty list."""
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"{word}: expected a value")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raise ValueError, where ArgumentParser prints its usage too."""
         raise ValueError(f"{message}; all options: {self.prog} --help")

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from study_plan import best, is_final_of_a_regime, stages
+from study_plan import BASE, best, is_final_of_a_regime, stages
 from study_regimes import prepare
 
 from hier_ref.baselines import raw
@@ -52,7 +52,7 @@ def prepared(data: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, Features]:
 def run(task: dict) -> dict:
     """Train and score one run."""
     start = time.process_time()
-    config = Config(**task["config"], seed=task["seed"])
+    config = Config(**(BASE | task["config"]), seed=task["seed"])
     inputs, labels, known, scored = prepared(task["data"])
     trainer = Trainer(inputs, labels, config)
 
