@@ -4,6 +4,7 @@ The classes of the test rows choose nothing. Derived in docs/6-training.md.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,16 @@ def held_out(labels: NDArray, config: Config) -> NDArray:
     except ValueError:
         return np.zeros(len(labels), bool)
     return judging if twice.sum() >= FEWEST else np.zeros(len(labels), bool)
+
+
+@contextmanager
+def evaluating(epoch: int) -> Iterator[None]:
+    """Say where the weights of an epoch turn out to be no use: its embeddings are not finite."""
+    try:
+        yield
+    except ValueError as error:
+        cure = "; try lower learning rates" if epoch else ""
+        raise ValueError(f"epoch {epoch}, evaluation: {error}{cure}") from None
 
 
 def judged(z: NDArray, labels: NDArray, c: float) -> Ranking:
@@ -125,7 +136,8 @@ class Fit:
     def _judge(self) -> None:
         if self.refitting or not self.validated:
             return
-        found = self.among_judges(self._embed, self.config.search_c)
+        with evaluating(self.trainer.epoch):
+            found = self.among_judges(self._embed, self.config.search_c)
         self.scores.append(float(found.average_precision.mean()))  # MAP@R (R5)
         if self.best_epoch == self.trainer.epoch:
             self.kept = self.trainer.params

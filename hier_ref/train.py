@@ -27,7 +27,7 @@ from hier_ref.evaluate import (
 )
 from hier_ref.features import Features
 from hier_ref.files import FileError, parts, write_arrays
-from hier_ref.fitting import Fit
+from hier_ref.fitting import Fit, evaluating
 from hier_ref.machine import differences
 from hier_ref.progress import Progress
 from hier_ref.retrieval import Ranking
@@ -90,15 +90,15 @@ def train(fit: Fit, run: Run, features: Features) -> NDArray:
         run.write_lines(METRICS, rows)
 
     if not rows:
-        record(_ranking(fit.trainer.params, features, run.config), epoch=0, **fit.judgement)
+        record(_ranking(fit, features, run.config), epoch=0, **fit.judgement)
     while not fit.finished:
         losses = mean_losses(_watched(fit, progress))
         if not fit.refitting and run.evaluates(fit.trainer.epoch):
-            found = _ranking(fit.trainer.params, features, run.config)
+            found = _ranking(fit, features, run.config)
             record(found, epoch=fit.trainer.epoch, **losses, **fit.judgement)
         fit.rows = len(rows)
         write_arrays(run.folder / CHECKPOINT, run.sealed(fit.state()))
-    found = _ranking(fit.params, features, run.config)
+    found = _ranking(fit, features, run.config, fit.params)
     if fit.validated:
         record(found, epoch=fit.best_epoch, kept=True)
     head = fit.params | {"classes": fit.trainer.classes, "epoch": np.array(fit.best_epoch)}
@@ -121,8 +121,10 @@ def batches_left(fit: Fit) -> int:
     return (epochs + again) * fit.trainer.n_batches
 
 
-def _ranking(params: Params, features: Features, config: Config) -> Ranking:
-    return ranking(features, config.search_c, lambda f: embed(f, params, config))
+def _ranking(fit: Fit, features: Features, config: Config, params: Params | None = None) -> Ranking:
+    params = fit.trainer.params if params is None else params
+    with evaluating(fit.trainer.epoch):
+        return ranking(features, config.search_c, lambda f: embed(f, params, config))
 
 
 def _row(found: Ranking, features: Features, config: Config) -> dict:

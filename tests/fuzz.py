@@ -37,7 +37,7 @@ from hier_ref.tree.report import main as tree
 
 SECONDS, LONGEST = 5, 300
 # Options can be valid and yet make the numbers of training grow without end: that run has begun.
-EXPLODED = re.compile(r"error: epoch \d+, batch \d+: .*try lower learning rates\n")
+EXPLODED = re.compile(r"error: epoch \d+, (batch \d+|evaluation): .*try lower learning rates\n")
 SMALL = words(**(SIZES | {"epochs": 3, "eval_every": 1}))
 
 

@@ -331,6 +331,17 @@ def test_curves_sort_numbers_by_panel_and_leave_gaps_K85():
     ]
 
 
+def test_curves_show_what_needs_no_training_and_what_is_held_out():
+    rows = [{"epoch": e, "recall": {"1": e / 10}, "validation": e / 8} for e in (0, 4)]
+    kept = {"epoch": 4, "recall": {"1": 0.9}, "kept": True}
+    found = curves.panels([*rows, kept], {"LDA": {"recall": {"1": 0.3, "2": 0.7}}})
+    assert [(panel.title, panel.series) for panel in found] == [
+        ("Recall@1 of classes, percent", {"head": [(0, 0), (4, 40)], "LDA": [(0, 30), (4, 30)]}),
+        ("recall of classes, percent", {"R@1": [(0, 0), (4, 40)]}),
+        ("MAP@R of held-out training classes, percent", {"MAP@R": [(0, 0), (4, 50)]}),
+    ]
+
+
 @pytest.mark.parametrize("rows", [[], [{"epoch": 4}], ROWS[:1], ROWS])
 def test_curves_are_drawn_from_any_rows_K85(rows):
     image = draw_curves(rows, "title")

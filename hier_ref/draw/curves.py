@@ -23,22 +23,38 @@ class Panel(NamedTuple):
 SHARES = {"r_precision": "R-precision", "map_at_r": "MAP@R"}
 
 
-def panels(rows: list[dict]) -> list[Panel]:
+def panels(rows: list[dict], beside: dict[str, dict] | None = None) -> list[Panel]:
     """Sort the numbers of the rows of metrics.jsonl by panel: scores in percent, then each loss.
 
-    What a row lacks, or is not finite, leaves a gap. (K85).
+    What a row lacks, or is not finite, leaves a gap. (K85). The row of the head that is kept is no
+    epoch of its own. `beside` are the scores of what needs no training, by name: level lines.
     """
+    rows = [row for row in rows if not row.get("kept")]
     scores = {
         "recall of classes, percent": lambda row: _recalls("", row.get("recall", {})),
         "recall of levels, percent": _levels,
         "precision, percent": lambda row: {
             name: 100 * row[key] for key, name in SHARES.items() if key in row
         },
+        "MAP@R of held-out training classes, percent": lambda row: {
+            "MAP@R": 100 * row[key] for key in ("validation",) if key in row
+        },
     }
     found = [Panel(title, _series(rows, values)) for title, values in scores.items()]
+    if rows and beside:
+        found.insert(0, Panel("Recall@1 of classes, percent", _beside(rows, beside)))
     losses = _series(rows, _losses)
     found += [Panel(f"loss: {name}", {name: points}) for name, points in losses.items()]
     return [panel for panel in found if panel.series]
+
+
+def _beside(rows: list[dict], beside: dict[str, dict]) -> Series:
+    """Recall at the smallest K over the epochs, and level lines of what needs no training."""
+    ends = rows[0]["epoch"], rows[-1]["epoch"]
+    lines = {name: next(iter(row["recall"].values())) for name, row in beside.items()}
+    series = {name: [(end, 100 * share) for end in ends] for name, share in lines.items()}
+    head = _series(rows, lambda row: dict(list(_recalls("", row["recall"]).items())[:1]))
+    return {"head": list(head.values())[0]} | series
 
 
 def _recalls(suffix: str, recall: dict) -> dict[str, float]:
@@ -54,7 +70,7 @@ def _levels(row: dict) -> dict[str, float]:
 
 
 def _losses(row: dict) -> dict[str, float]:
-    known = ("epoch", "ties", *SHARES)
+    known = ("epoch", "ties", "validation", "kept", *SHARES)
     return {k: v for k, v in row.items() if k not in known and isinstance(v, int | float)}
 
 
@@ -67,12 +83,14 @@ def _series(rows: list[dict], values) -> Series:
     return series
 
 
-def draw_curves(rows: list[dict], title: str = "") -> Image.Image:
-    """Draw training curves, two panels to a row, 1600 pixels wide; `rows` as for `panels`.
+def draw_curves(
+    rows: list[dict], title: str = "", beside: dict[str, dict] | None = None
+) -> Image.Image:
+    """Draw training curves, two panels to a row, 1600 pixels wide; arguments as for `panels`.
 
     Without any number to draw, one line says so (K85).
     """
-    found = panels(rows)
+    found = panels(rows, beside)
     lines = max(1, math.ceil(len(found) / 2))
     canvas = Canvas(WIDTH, TOP + lines * ROW)
     canvas.text((MARGIN, 28), shorten(title, 32, WIDTH - 2 * MARGIN), 32)

@@ -1,6 +1,7 @@
 """The pictures of a run: its tree in the Poincaré disk, its training, its retrieval."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +16,29 @@ from hier_ref.tree.structure import Tree
 QUERIES, NEAREST = 8, 10
 
 
-def finished_metrics(folder: Path) -> list[dict]:
-    """Return the evaluations of a finished run."""
+class History(NamedTuple):
+    """The evaluations of a run, and the scores of what needs no training, by name."""
+
+    rows: list[dict]
+    beside: dict[str, dict]
+
+
+def finished_metrics(folder: Path) -> History:
+    """Return what a finished run has written of its training."""
     run = open_run(folder)
-    return run.metrics()
+    return History(run.metrics(), run.result()["baselines"])
 
 
-def save_pictures(folder: Path, tree: Tree, run: Material, metrics: list[dict]) -> list[Path]:
+def save_pictures(folder: Path, tree: Tree, run: Material, metrics: History) -> list[Path]:
     """Write disk.png, curves.png and retrieval.png; return their paths."""
     disk_path = _save(folder / "disk.png", disk(tree, run))
     return [disk_path, *save_curves(folder, metrics), *save_retrieval(folder, run)]
 
 
-def save_curves(folder: Path, metrics: list[dict]) -> list[Path]:
+def save_curves(folder: Path, metrics: History) -> list[Path]:
     """Write curves.png."""
-    return [_save(folder / "curves.png", draw_curves(metrics, "Training, and retrieval"))]
+    picture = draw_curves(metrics.rows, "Training, and retrieval", metrics.beside)
+    return [_save(folder / "curves.png", picture)]
 
 
 def save_retrieval(folder: Path, run: Material) -> list[Path]:
