@@ -36,9 +36,9 @@ def panels(rows: list[dict], beside: dict[str, dict] | None = None) -> list[Pane
         "precision, percent": lambda row: {
             name: 100 * row[key] for key, name in SHARES.items() if key in row
         },
-        "MAP@R of held-out training classes, percent": lambda row: {
-            "MAP@R": 100 * row[key] for key in ("validation",) if key in row
-        },
+        "MAP@R of held-out training classes, percent": lambda row: (
+            {"MAP@R": 100 * row["validation"]} if "validation" in row else {}
+        ),
     }
     found = [Panel(title, _series(rows, values)) for title, values in scores.items()]
     if rows and beside:
