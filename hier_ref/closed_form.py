@@ -19,7 +19,7 @@ from hier_ref.retrieval import rank_gallery
 
 BLOCK = 2**22  # numbers looked at together
 HELD_ROWS, CLASS_ROWS = 4096, 256  # images that judge a shrinkage at most: in all, of a class
-SHRINKAGES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+SHRINKAGES = (0.001, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
 EPS = np.finfo(float).eps
 UNJUDGED = 0.3  # the shrinkage where there are too few classes to choose one by (K64)
 
