@@ -7,6 +7,8 @@ intervals from drawing the test classes anew a thousand times. One set takes sec
 
     python tests/benchmarks/sets_table.py digits
     python tests/benchmarks/sets_table.py icons --methods lda --again
+
+Lines are kept by the content of a set, not by the code that measured: --again after a change of it.
 """
 
 import argparse
