@@ -59,7 +59,7 @@ def glyphs(folder: Path) -> list[Picture]:
 
 
 def typefaces(folder: Path) -> list[Picture]:
-    """CUB's shape: 96 typefaces, 40 words of four letters in each."""
+    """CUB's shape: 94 typefaces, 40 words of four letters in each."""
     rng, pictures = np.random.default_rng(1), []
     for family, scripts in font_files(folder).items():
         letters = [c for c in string.ascii_lowercase if has_glyphs(scripts["latin"], c)]

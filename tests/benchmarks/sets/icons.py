@@ -24,14 +24,6 @@ flat-color-icons icons8 wpf el""".split()
 BRANDS = """simple-icons logos streamline-logos cib fa7-brands bxl devicon devicon-plain skill-icons
 arcticons thesvg-color selfhst entypo-social icomoon-free uil tabler ri mdi bi fontisto la zmdi
 ant-design""".split()
-FLAGS = {
-    "circle-flags": "{}",
-    "flag": "{}-4x3",
-    "flagpack": "{}",
-    "cif": "{}",
-    "twemoji": "flag-{}",
-    "noto": "flag-for-flag-{}",
-}
 # Words at the end of a name that say how it is drawn and not what.
 STYLES = {"outline", "outlined", "line", "linear", "regular", "light", "icon", "o", "alt"}
 
