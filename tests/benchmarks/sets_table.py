@@ -16,6 +16,7 @@ import hashlib
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "sets"))
@@ -24,8 +25,9 @@ import make  # noqa: E402  (it puts the package and the sets on the path)
 import numpy as np  # noqa: E402
 import synthetic_sets  # noqa: E402
 
+from hier_ref.baselines import raw  # noqa: E402
 from hier_ref.closed_form import choose_shrinkage, fit_lda, fit_whitening, lda  # noqa: E402
-from hier_ref.evaluate import raw  # noqa: E402
+from hier_ref.estimator import HierHead  # noqa: E402
 from hier_ref.features import Features, read_features  # noqa: E402
 from hier_ref.head import head_forward  # noqa: E402
 from hier_ref.retrieval import first_hit_rank  # noqa: E402
@@ -33,7 +35,7 @@ from hier_ref.retrieval import first_hit_rank  # noqa: E402
 WIDTH, RESAMPLES, SEED = 128, 1000, 0
 
 # ---- Methods: (training rows, test rows, name of the set) -> embedding of the test rows, curvature
-# of the ball it lies in (0: cosine), and notes for the line. A trained head is one more function.
+# of the ball it lies in (0: cosine), and notes for the line.
 
 
 def untouched(train: Features, test: Features, name: str):
@@ -66,7 +68,21 @@ def known(train: Features, test: Features, name: str):
     return test.features @ weight.T + bias, 0.0, {}
 
 
-METHODS = {"untouched": untouched, "whitened": whitened, "lda": discriminants, "known": known}
+def trained(train: Features, test: Features, name: str, **options):
+    """The default head or, with options, another; its own way to find neighbours."""
+    head = HierHead(**options).fit(train.features, train.labels)
+    z = head.transform(test.features)
+    return z, head.config_.search_c, {"epochs": head.best_epoch_}
+
+
+METHODS = {
+    "untouched": untouched,
+    "whitened": whitened,
+    "lda": discriminants,
+    "known": known,
+    "default": trained,
+    "no-hier": partial(trained, hier_weight=0.0),
+}
 
 
 def _applied(fitted, part: Features):
