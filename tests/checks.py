@@ -51,6 +51,9 @@ LIMIT = {
     "invariance": (1e-10, "of features mixed by a map of condition 16; measured 8.7e-12"),
     "autograd": (1e-12, "two float64 evaluations of one gradient: some thousand roundings"),
     "difference": (1e-7, "five-point differences in float64: eps^(4/5) times the curvature"),
+    "page": (1e-12, "the page up to the reach of the layout, 0.995: measured at most 8.1e-14"),
+    "page_rim": (1e-5, "points at 1 - 1e-9, whose own rounding is 1e-7 in length: measured 4.8e-7"),
+    "page_eps": (4, "the place to look from, in ε over the pointer's gap: measured at most 2.9"),
 }
 
 

@@ -44,8 +44,12 @@ MODULES = [
         if not found.name.endswith("__main__")
     ),
 ]
-CODE = {path: path.read_text() for path in sorted((ROOT / "hier_ref").rglob("*.py"))}
-# This file holds made-up tags; peers and benchmarks are not run with the suite.
+CODE = {
+    path: path.read_text()
+    for path in sorted((ROOT / "hier_ref").rglob("*"))
+    if path.suffix in (".py", ".js")
+}
+# This file holds made-up tags; peers, browser and benchmarks are not run with the suite.
 TESTS = {
     path: path.read_text()
     for path in sorted((ROOT / "tests").glob("test_*.py"))
@@ -66,6 +70,8 @@ SHELL = {
     ),
     ".venv/bin/pip install '.[test,peers]'": "install peers '.[test,peers]'",
     f".venv/bin/{PEERS}": PEERS,
+    ".venv/bin/pip install '.[test,browser]'": "install browser '.[test,browser]'",
+    f".venv/bin/{PEERS.replace('peers', 'browser')}": PEERS.replace("peers", "browser"),
 }
 
 

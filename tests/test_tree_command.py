@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from synthetic import SIZES, call, clustered, files, save, words
 
 from hier_ref.features import read_features
@@ -135,7 +136,8 @@ def test_of_many_rows_some_are_drawn_always_the_same():
     assert call(main, "--run", "r", "--points", 10, "--out", "few").code == 0
 
 
-WRITTEN = {"tree.json", "tree.nwk", "tree.dot", "disk.png", "curves.png", "retrieval.png"}
+WRITTEN = {"tree.json", "tree.nwk", "tree.dot", "tree.html"}
+WRITTEN |= {"disk.png", "curves.png", "retrieval.png"}
 
 
 class Closed(io.StringIO):
@@ -168,7 +170,8 @@ def test_any_names_are_written_and_drawn(names, tmp_path):
     assert (ended.code, ended.err) == (0, note)
     assert set(files(tmp_path / "t")) == WRITTEN
     nodes = json.loads((tmp_path / "t" / "tree.json").read_text("utf-8"))["nodes"]
-    assert [n["name"] for n in nodes[:8]] == [f"{sixteen[8 + k // 6]} [{48 + k}]" for k in range(8)]
+    called = [sixteen[8 + k // 6] or f"class {8 + k // 6}" for k in range(8)]
+    assert [n["name"] for n in nodes[:8]] == [f"{name} [{48 + k}]" for k, name in enumerate(called)]
     assert (tmp_path / "t" / "tree.nwk").read_text("utf-8").count("\n") == 1
 
 
@@ -185,6 +188,27 @@ def test_ten_thousand_classes(tmp_path):
     path = save(tmp_path / "x.npz", class_names=labels[::2].astype(str), **many)
     argv = ("--run", "r", "--features", path, "--out", tmp_path / "t", "--points", 500)
     assert call(main, *argv).code == 0
+
+
+def test_images_are_found_by_path_or_by_row(tmp_path):
+    """Below the folder that is named: by the paths of the features file, else row 50 is 50.png."""
+    for name in ("50.png", "a/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), "red").save(tmp_path / name)
+    paths = np.array(["a/x.png" if n == 60 else "a/none.png" for n in range(96)])
+    for row, features in ((50, "good.npz"), (60, save(tmp_path / "x.npz", paths=paths))):
+        out = tmp_path / f"t{row}"
+        argv = ("--run", "r", "--features", features, "--images", tmp_path, "--out", out)
+        assert call(main, *argv).code == 0
+        text = (out / "tree.html").read_text("utf-8")
+        data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+        assert np.flatnonzero(np.array(data["pictures"]["of"]) >= 0).tolist() == [row - 48]
+
+
+def test_a_folder_of_images_that_is_not_there_is_refused():
+    assert refused("--run", "r", "--images", "nowhere") == (
+        "--images nowhere: no folder there, expected one of images"
+    )
 
 
 def test_a_run_without_hier_has_no_tree():

@@ -37,13 +37,26 @@ class Material(NamedTuple):
         return ["class", *level_names(self.part)]
 
     @property
+    def value_names(self) -> list[dict[int, str]]:
+        """Name each value of each of the L columns: by the file, else by its number."""
+        given = [self.part.class_names]
+        given += [None] * (self.columns.shape[1] - 1)
+        if self.part.level_values is not None:
+            given[1:] = self.part.level_values.T
+        found = []
+        for name, column, names in zip(self.column_names, self.columns.T, given, strict=True):
+            values = np.unique(column).tolist()
+            called = (
+                dict.fromkeys(values, "") if names is None else {v: str(names[v]) for v in values}
+            )
+            found.append({v: text or f"{name} {v}" for v, text in called.items()})
+        return found
+
+    @property
     def shown(self) -> list[str]:
         """(N,) the name of what each point shows: of its class."""
-        labels = self.part.labels.tolist()
-        if self.part.class_names is None:
-            return [f"class {label}" for label in labels]
-        names = self.part.class_names.tolist()  # one string per class, however long, not per row
-        return [names[label] for label in labels]
+        names = self.value_names[0]  # one string per class, however long, not one per row
+        return [names[label] for label in self.part.labels.tolist()]
 
     @property
     def names(self) -> list[str]:
@@ -51,12 +64,17 @@ class Material(NamedTuple):
         return [f"{name} [{row}]" for name, row in zip(self.shown, self.rows, strict=True)]
 
 
-def gather(folder: Path, features: Features | None = None, limit: int = LIMIT) -> Material:
+def gather(
+    folder: Path,
+    features: Features | None = None,
+    limit: int = LIMIT,
+    images: Path | None = None,
+) -> Material:
     """Embed the test rows of a features file, or its gallery, with the head of a run.
 
     features: by default those that the run was made from. Of more than `limit` rows as many are
-    drawn, always the same. Raises ValueError for a run that is not in the ball, and for features
-    of another width.
+    drawn, always the same. images: the folder that their paths are below (`image_paths`). Raises
+    ValueError for a run that is not in the ball, and for features of another width.
     """
     run = open_run(folder)
     config, params = run.config, run.read_head()
@@ -68,6 +86,7 @@ def gather(folder: Path, features: Features | None = None, limit: int = LIMIT) -
     per_row = [key for key, rule in CONTRACT.items() if rule.axes[0] == "N"]
     kept = {key: getattr(features, key) for key in per_row}
     part = replace(features, **{key: a[rows] for key, a in kept.items() if a is not None})
+    part = replace(part, paths=image_paths(part, rows, images))
     _check_width(part, params, folder)
     z = embed(part.features, params, config).astype(float)
     l = points(params["proxies"], config).astype(float) if "proxies" in params else None
@@ -81,6 +100,17 @@ def unseen_rows(features: Features, limit: int) -> NDArray:
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
+
+
+def image_paths(part: Features, rows: NDArray, images: Path | None) -> NDArray | None:
+    """(N,) files of the rows (N,), below the folder `images`; None if there is nothing known.
+
+    Without paths in the features file, row 17 is 17.png in that folder.
+    """
+    if images is None:
+        return part.paths
+    names = [f"{row}.png" for row in rows] if part.paths is None else part.paths
+    return np.array([str(images / str(name)) for name in names])
 
 
 def _check_width(part: Features, params: dict[str, NDArray], folder: Path) -> None:

@@ -58,22 +58,12 @@ def disk(tree: Tree, run: Material) -> Image.Image:
     return draw_disk(
         tree,
         groups=group,
-        group_names=group_names(run),
+        group_names=run.value_names[-1],
         names=run.shown,
         paths=run.part.paths,
         title=f"{tree.n_points} unseen images under {used} proxies",
         caption=f"colour: {run.column_names[-1]}",
     )
-
-
-def group_names(run: Material) -> dict[int, str]:
-    """Name each value of the coarsest level by its number and by what its first row shows.
-
-    The features file has no names for the values of its levels.
-    """
-    shown = run.shown
-    values, first = np.unique(run.columns[:, -1], return_index=True)
-    return {v: f"{v}: {shown[row]}, ..." for v, row in zip(values.tolist(), first, strict=True)}
 
 
 def retrieval(run: Material) -> Image.Image:

@@ -17,6 +17,7 @@ from hier_ref.pairwise import pairwise_distance, pairwise_sq
 from hier_ref.runs import open_run
 from hier_ref.tree.export import node_names, write_tree
 from hier_ref.tree.material import LIMIT, Material, gather
+from hier_ref.tree.page import save_page
 from hier_ref.tree.pictures import finished_metrics, save_curves, save_pictures, save_retrieval
 from hier_ref.tree.reading import RULES, linkage_tree, read_tree
 from hier_ref.tree.scores import (
@@ -43,16 +44,15 @@ def contestants(
     run: Material, rule: str, trees: dict[str, Tree], beside: Material | None
 ) -> Iterator[tuple]:
     """Yield (name, tree, distances or None): every rule, two kinds of chance, and linkages."""
-    for name, tree in trees.items():
-        yield f"proxies, rule {name}", tree, None
+    for name in RULES:
+        yield f"proxies, rule {name}", trees[name], None
     tree = read_tree(run.z, turned(run.l, np.random.default_rng(SEED)), run.c, rule)
     yield "random proxies", tree, None
     yield "shuffled points", shuffled(trees[rule], np.random.default_rng(SEED)), None
     f = unit(raw(run.part.features).astype(float))
-    distances = {
-        "embeddings": pairwise_distance(run.z, run.z, run.c),
-        "features": np.sqrt(pairwise_sq(f, f)),
-    }
+    d = pairwise_distance(run.z, run.z, run.c)
+    yield "linkage, embeddings", trees["linkage"], d
+    distances = {"features": np.sqrt(pairwise_sq(f, f))}
     if beside is not None:
         distances["beside"] = pairwise_distance(beside.z, beside.z, beside.c)
     for name, d in distances.items():
@@ -130,9 +130,21 @@ def show(folder: Path, features: Features) -> list[Path]:
     material = gather(folder, features)
     if material.l is None:
         return save_curves(folder, metrics) + save_retrieval(folder, material)
-    tree = read_tree(material.z, material.l, material.c)
-    written = save(folder, tree, material, DEFAULT_RULE)
-    return written + save_pictures(folder, tree, material, metrics)
+    return save_all(folder, material, read_all(material), DEFAULT_RULE, metrics)
+
+
+def read_all(run: Material) -> dict[str, Tree]:
+    """Read a run's tree by every rule; "linkage" is that of the points alone."""
+    trees = {rule: read_tree(run.z, run.l, run.c, rule) for rule in RULES}
+    return trees | {"linkage": linkage_tree(pairwise_distance(run.z, run.z, run.c))}
+
+
+def save_all(
+    folder: Path, run: Material, trees: dict[str, Tree], rule: str, metrics: list[dict]
+) -> list[Path]:
+    """Write all that there is to show of a tree: files for programs, the page, pictures."""
+    written = save(folder, trees[rule], run, rule) + save_page(folder, run, trees, rule)
+    return written + save_pictures(folder, trees[rule], run, metrics)
 
 
 def make_parser() -> Parser:
@@ -140,9 +152,11 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="python -m hier_ref.tree",
         description="Read the hierarchy that a run has found on images it has never seen, score\n"
-        "it against their classes and levels, write it as JSON, Newick and DOT, and draw it.",
+        "it against their classes and levels, write it as JSON, Newick and DOT, draw it, and\n"
+        "make a page of it to walk through in the browser: tree.html.",
         epilog="examples:\n"
         "  python -m hier_ref.tree --run runs/x\n"
+        "  python -m hier_ref.tree --run runs/x --images ~/data/cub\n"
         "  python -m hier_ref.tree --run runs/x --beside runs/without-hier --out trees/x",
     )
     parser.add_argument(
@@ -164,6 +178,13 @@ def make_parser() -> Parser:
         "--beside", type=Path, metavar="RUN", help="another run to score, such as one without HIER"
     )
     parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="folder that the features file's paths are below, or, if it has none, of images "
+        "named by their row: 17.png",
+    )
+    parser.add_argument(
         "--points", type=int, metavar="N", default=LIMIT, help=f"rows at most (default: {LIMIT})"
     )
     return parser
@@ -174,7 +195,10 @@ def main(argv: list[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     if args.points < 1:
         raise ValueError(f"--points {args.points}: expected at least 1")
-    run = gather(args.run, open_run(args.run).read_features(args.features), args.points)
+    if args.images and not args.images.is_dir():
+        raise ValueError(f"--images {args.images}: no folder there, expected one of images")
+    features = open_run(args.run).read_features(args.features)
+    run = gather(args.run, features, args.points, args.images)
     if run.l is None:
         raise ValueError(
             f"{args.run}: trained without HIER, so it has no proxies to make a tree of; "
@@ -182,11 +206,11 @@ def main(argv: list[str] | None = None) -> None:
         )
     beside = gather(args.beside, run.source, args.points) if args.beside else None
     for folder in (args.run, args.beside):
-        if folder and not open_run(folder).was_made_from(run.source):
-            note(f"{run.source.source}: other features than those that {folder} was started with")
-    trees = {rule: read_tree(run.z, run.l, run.c, rule) for rule in RULES}
-    tree, metrics, out = trees[args.rule], finished_metrics(args.run), args.out or args.run
-    written = save(out, tree, run, args.rule) + save_pictures(out, tree, run, metrics)
+        if folder and not open_run(folder).was_made_from(features):
+            note(f"{features.source}: other features than those that {folder} was started with")
+    metrics, trees = finished_metrics(args.run), read_all(run)
+    tree = trees[args.rule]
+    written = save_all(args.out or args.run, run, trees, args.rule, metrics)
     print(f"features  {run.part.source}\n{describe(tree, run, args.rule)}\n", flush=True)
     print("\n".join([*score_table(run, args.rule, trees, beside), "", *depth_table(tree, run)]))
     print(f"\nwritten   {', '.join(map(str, written))}")

@@ -1,0 +1,58 @@
+"""Many small pictures in a few large ones: a JPEG of its own would be mostly header.
+
+Described in docs/16-drawing.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+from PIL import Image
+
+from hier_ref.draw.canvas import thumbnail
+
+SIDE, ACROSS = 48, 16  # pixels of a picture, a multiple of JPEG's 16; pictures in a row of a sheet
+MOST = 2_200_000  # bytes of all sheets together
+QUALITY = 60
+
+
+class Sprites(NamedTuple):
+    """JPEG sheets of ACROSS x ACROSS pictures, and the place (N,) of each in them, -1 for none."""
+
+    sheets: list[bytes]
+    place: ndarray
+    full: bool  # whether some were left out because the sheets would be too large
+
+
+def sprites(paths: Sequence[str], rows: Iterable[int], most: int = MOST) -> Sprites:
+    """Put the images at paths (N,) on sheets, in the order of `rows`, up to `most` bytes. (Y32).
+
+    An image that does not open has no place (K83). The last sheet is as long as it needs to be.
+    """
+    place, sheets = np.full(len(paths), -1), []
+    waiting: list[tuple[int, Image.Image]] = []
+    todo, room = list(rows), ACROSS**2
+    for number, row in enumerate(todo, start=1):
+        picture = thumbnail(str(paths[row]), SIDE)
+        waiting += [(row, picture)] * (picture is not None)
+        if len(waiting) == room or (waiting and number == len(todo)):
+            sheet = _sheet([picture for _, picture in waiting])
+            if sum(map(len, sheets)) + len(sheet) > most:
+                return Sprites(sheets, place, True)
+            for column, (owner, _) in enumerate(waiting):
+                place[owner] = len(sheets) * room + column
+            sheets.append(sheet)
+            waiting = []
+    return Sprites(sheets, place, False)
+
+
+def _sheet(pictures: list[Image.Image]) -> bytes:
+    rows = -(-len(pictures) // ACROSS)
+    paper = Image.new("RGB", (ACROSS * SIDE, rows * SIDE), "white")
+    for number, picture in enumerate(pictures):
+        paper.paste(picture, (number % ACROSS * SIDE, number // ACROSS * SIDE))
+    stream = BytesIO()
+    paper.save(stream, "JPEG", quality=QUALITY)
+    return stream.getvalue()
