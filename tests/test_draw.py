@@ -181,8 +181,8 @@ def test_the_largest_branch_is_labelled_even_where_the_paper_is_narrow():
 
 def test_equally_common_names_K84_give_the_first_point():
     points, shade = np.array([1, 2, 3, 5]), np.array([0, 0, 1, 1, 0, 0])
-    assert example(points, ["", "a", "b", "b", "", "c"], shade) == (1, 0.25)
-    assert example(points, ["", "a", "b", "c", "", "c"], shade) == (5, 0.5)
+    assert example(points, ["", "a", "b", "b", "", "c"], shade) == (1, 2)
+    assert example(points, ["", "a", "b", "c", "", "c"], shade) == (5, 2)
 
 
 @pytest.mark.parametrize("name", NAMES + LONG, ids=lambda name: repr(name[:6]))

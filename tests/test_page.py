@@ -5,13 +5,14 @@ What it does in a browser is tested in `tests/browser`.
 
 import base64
 import hashlib
+import io
 import json
 import re
 
 import mpmath
 import numpy as np
 import pytest
-from checks import LIMIT
+from checks import limit
 from pages import material, planted
 from PIL import Image
 from test_layout import EPS
@@ -152,7 +153,7 @@ def test_what_is_seen_Y29_is_moebius_subtraction():
     w = (z - a) / ((1 - abs(a) ** 2) - a.conj() * (z - a))
     flat = [np.stack([p.real, p.imag], 1) for p in (z, a, w)]
     np.testing.assert_allclose(
-        flat[2], mobius_add(-flat[1], flat[0], 1.0), atol=LIMIT["page"][0], rtol=0
+        flat[2], mobius_add(-flat[1], flat[0], 1.0), atol=limit("page"), rtol=0
     )
     divisor = abs(1 - a.conj() * z) ** 2
     np.testing.assert_allclose(
@@ -194,10 +195,10 @@ def test_the_way_Y31_is_the_geodesic():
     for s in (0.25, 0.5, 1.0):
         found = mobius_add(a, (np.tanh(s * half) / np.linalg.norm(u, axis=1))[:, None] * u, 1.0)
         np.testing.assert_allclose(
-            found, expmap(a, s * logmap(a, b, 1.0), 1.0), atol=LIMIT["page"][0], rtol=0
+            found, expmap(a, s * logmap(a, b, 1.0), 1.0), atol=limit("page"), rtol=0
         )
         np.testing.assert_allclose(
-            found, geodesic(a, b, 4)[:, int(4 * s)], atol=LIMIT["page"][0], rtol=0
+            found, geodesic(a, b, 4)[:, int(4 * s)], atol=limit("page"), rtol=0
         )
 
 
@@ -225,8 +226,6 @@ def test_pictures_Y32_lie_where_they_are_said_to(tmp_path):
     paths[7] = "missing.png"
     found = sprites(paths, range(300))
     assert found.place[7] == -1 and not found.full and len(found.sheets) == 2
-    import io
-
     sheets = [Image.open(io.BytesIO(sheet)) for sheet in found.sheets]
     assert sheets[0].size == (ACROSS * SIDE, ACROSS * SIDE)
     assert sheets[1].size == (ACROSS * SIDE, 3 * SIDE)

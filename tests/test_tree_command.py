@@ -67,6 +67,18 @@ def test_scores_and_files_of_a_run(tmp_path):
         assert node["labels"] == {"class": label, "pair": label // 2}
 
 
+def test_viewers_are_told_what_a_proxy_is_of_by_name(tmp_path):
+    values = np.array([[f"pair of {n}"] for n in range(8)])
+    path = save(tmp_path / "x.npz", class_names=UNICODE, level_values=values)
+    assert call(main, "--run", "r", "--features", path, "--out", tmp_path / "t").code == 0
+    whole = json.loads((tmp_path / "t" / "tree.json").read_text("utf-8"))
+    assert whole["values"]["pair"] == {str(n): f"pair of {n}" for n in range(4, 8)}
+    root = whole["nodes"][-1]
+    for name in ("tree.nwk", "tree.dot"):
+        text = (tmp_path / "t" / name).read_text("utf-8")
+        assert f"{root['name']}: pair of 4, 12 of 48" in text  # of four equally common the first
+
+
 def test_the_table_holds_the_scores_of_the_tree(tmp_path):
     run = gather(Path("r"))
     tree = read_tree(run.z, run.l, run.c)

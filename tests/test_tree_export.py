@@ -106,7 +106,8 @@ def test_dot_has_every_edge_and_every_name(tree):
 def test_files_are_written_whole_and_over_older_ones(tree, tmp_path):
     folder = tmp_path / "new" / "folder"
     for facts in ({"rule": "nearest"}, {"rule": "lca"}):
-        written = write_tree(folder, tree, node_names(tree, NAMES[:4]), facts, {})
+        names = node_names(tree, NAMES[:4])
+        written = write_tree(folder, tree, names, names, facts, {})
     assert sorted(folder.iterdir()) == sorted(written)
     assert [path.name for path in written] == ["tree.json", "tree.nwk", "tree.dot"]
     assert json.loads(written[0].read_text("utf-8"))["rule"] == "lca"

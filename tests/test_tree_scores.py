@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from checks import limit
-from trees import PAIRS, path_metric, random_parents, slow_delta, slow_purity
+from trees import PAIRS, leaves, path_metric, random_parents, slow_delta, slow_purity
 
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.tree import join, read_tree, scores
 from hier_ref.tree.planted import plant
 from hier_ref.tree.scores import (
     Estimate,
+    commonest,
     delta,
     dendrogram_purity,
     estimate,
@@ -238,3 +239,13 @@ def test_shuffled_points_score_by_chance(rng):
     for score in rank_correlation(shuffled(found.tree, rng), found.columns, rng):
         assert abs(score.value) < 0.02
     assert dendrogram_purity(shuffled(found.tree, rng), found.columns[:, 0]) < 0.05
+
+
+def test_the_commonest_label_below_each_node_is_that_of_a_count(rng):
+    """Of 200 labels, more than are counted at once; of equally common ones the smallest (K84)."""
+    of_points, of_proxies = random_parents(rng, 300, 25)
+    tree, labels = join(of_points, of_proxies), rng.integers(0, 200, 300) ** 2
+    values, counts = commonest(tree, labels)
+    for node in range(len(tree.parent)):
+        found, times = np.unique(labels[sorted(leaves(tree, node))], return_counts=True)
+        assert (values[node], counts[node]) == (found[times.argmax()], times.max())

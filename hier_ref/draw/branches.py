@@ -11,12 +11,13 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from hier_ref.draw.canvas import Box, font, overlap, shorten, text_box, thumbnail
+from hier_ref.draw.canvas import Box, overlap, shorten, text_box, thumbnail
 from hier_ref.draw.layout import Plan, subtree_sums
 
 BRANCHES = 48  # about as many labels as fit around a disk
-LABEL, THUMBNAIL, GAP = 16, 48, 5  # pixels
+LABEL, NOTE, THUMBNAIL, GAP = 25, 19, 64, 6  # pixels; half as large where a page shows the picture
 NEAREST = 12  # pixels between the circle and a label
+FEWEST = 0.01  # share of all points that a branch with a label has
 
 
 class Branch(NamedTuple):
@@ -30,6 +31,7 @@ class Label(NamedTuple):
     """What stands outside of the disk, its box, and a line (K, 2) from there to its branch."""
 
     text: str
+    note: str
     picture: Image.Image | None
     box: Box
     leader: ndarray
@@ -93,20 +95,23 @@ def place_labels(
     shade: ndarray,
     paths: Sequence[str] | None,
     frame: Frame,
+    kinds: Sequence[str] | None = None,
 ) -> list[Label]:
     """Place a label for each branch that has room, the largest first; none overlap. (Y27).
 
     names (M,) and shade (M,) per node, paths (M,) or None; an image that does not open is left
-    out (K83).
+    out (K83). kinds: what each shade is called.
     """
     placed: list[Label] = []
+    total = sum(len(part.points) for part in parts)
     for part in parts:
-        if len(part.points):
-            node, share = example(part.points, names, shade)
+        if len(part.points) and len(part.points) >= FEWEST * total:
+            node, alike = example(part.points, names, shade)
             picture = thumbnail(str(paths[node]), THUMBNAIL) if paths is not None else None
-            room = _room(picture, frame) - font(LABEL).getlength(f" {share:.0%}")
-            text = f"{shorten(names[node], LABEL, room)} {share:.0%}"
-            places = _places(text, picture, sum(part.stretch) / 2, frame)
+            note = f"{alike} of {len(part.points)}: {kinds[shade[node]]}" if kinds else ""
+            room = _room(picture, frame)
+            lines = shorten(names[node], LABEL, room), note and shorten(note, NOTE, room)
+            places = _places(*lines, picture, sum(part.stretch) / 2, frame)
             free = (p for p in places if not any(_in_the_way(p, other) for other in placed))
             placed += [label for label in [next(free, None)] if label]
     return placed
@@ -118,22 +123,25 @@ def _room(picture: Image.Image | None, frame: Frame) -> float:
     return beside - 1 - (THUMBNAIL + GAP if picture else 0)
 
 
-def example(points: ndarray, names: Sequence[str], shade: ndarray) -> tuple[int, float]:
-    """Return a point that stands for points (K,), and the share of its name among them. (K84).
+def example(points: ndarray, names: Sequence[str], shade: ndarray) -> tuple[int, int]:
+    """Return a point that stands for points (K,), and how many of them have its shade. (K84).
 
     It has the commonest name among those of the commonest shade; of several, the first.
     """
     alike = points[shade[points] == np.bincount(shade[points]).argmax()]
     counts = Counter(str(names[point]) for point in points)
-    chosen = max(alike, key=lambda point: counts[str(names[point])])
-    return int(chosen), counts[str(names[chosen])] / len(points)
+    return int(max(alike, key=lambda point: counts[str(names[point])])), len(alike)
 
 
-def _places(text: str, picture: Image.Image | None, angle: float, frame: Frame) -> Iterator[Label]:
+def _places(
+    text: str, note: str, picture: Image.Image | None, angle: float, frame: Frame
+) -> Iterator[Label]:
     """Yield the places for a label on the paper, from near its branch to farther away."""
-    left, top, right, bottom = text_box((0, 0), text, LABEL)
-    side = THUMBNAIL + GAP if picture else 0
-    size = np.array([right - left + side, max(bottom - top, side and THUMBNAIL)])
+    boxes = [text_box((0, 0), *line) for line in ((text, LABEL), (note, NOTE))][: 1 + bool(note)]
+    wide, high = max(box[2] for box in boxes), sum(box[3] for box in boxes)
+    size = np.array(
+        [wide + (THUMBNAIL + GAP if picture else 0), max(high, THUMBNAIL if picture else 0)]
+    )
     for distance in range(NEAREST, 100, 11):
         for turn in (0, 0.02, -0.02, 0.04, -0.04, 0.06, -0.06):
             u = _outwards(angle + turn)
@@ -146,7 +154,7 @@ def _places(text: str, picture: Image.Image | None, angle: float, frame: Frame) 
                 corners[1] <= frame.paper[2:]
             ).all()
             if on_paper and np.linalg.norm(near - frame.centre) >= frame.radius + 6:
-                yield Label(text, picture, tuple(corners.ravel()), leader)
+                yield Label(text, note, picture, tuple(corners.ravel()), leader)
 
 
 def _outwards(angle: float) -> ndarray:

@@ -14,6 +14,7 @@ from PIL import Image
 from hier_ref.draw.branches import (
     GAP,
     LABEL,
+    NOTE,
     THUMBNAIL,
     Branch,
     Frame,
@@ -34,11 +35,11 @@ from hier_ref.draw.canvas import (
 )
 from hier_ref.draw.layout import Plan, geodesic, plan, subtree_sums
 
-SIDE, CENTRE, RADIUS = 1600, np.array([800.0, 800.0]), 585.0
+SIDE, CENTRE, RADIUS = 1600, np.array([800.0, 800.0]), 520.0
 RING = (RADIUS + 6, RADIUS + 18)  # the band of branches around the disk
-LEGEND_TOP, LEGEND = 1508, 20
-LEGEND_NAME = 240  # pixels: three rows take twelve entries
-FRAME = Frame((10, 104, SIDE - 10, LEGEND_TOP - 8), CENTRE, RING[1])
+LEGEND_TOP, LEGEND = 1462, 25
+LEGEND_NAME = 225  # pixels: three rows take twelve entries
+FRAME = Frame((10, 130, SIDE - 10, LEGEND_TOP - 8), CENTRE, RING[1])
 PIECES = 12  # of a geodesic
 
 
@@ -74,14 +75,18 @@ def draw_disk(
     _draw_edges(canvas, tree, drawing, shade, shades)
     _draw_nodes(canvas, tree, drawing, shade, shades)
     _draw_ring(canvas, parts, shade, shades)
+    called, kinds = group_names, None
+    if groups is not None and len(point):
+        called = _examples(group[point], rows, names) if group_names is None else group_names
+        own = {colour: str(called[g]) for g, colour in palette.items() if colour != OTHER}
+        kinds = [own.get(colour, "others") for colour in shades]
     if names is not None:
         columns = [None if c is None else _by_node(tree, c) for c in (names, paths)]
-        for label in place_labels(parts, columns[0], shade, columns[1], FRAME):
+        for label in place_labels(parts, columns[0], shade, columns[1], FRAME, kinds):
             _draw_label(canvas, label)
-    canvas.text((40, 28), shorten(title, 32, SIDE - 80), 32)
-    canvas.text((40, 72), shorten(caption, 20, SIDE - 80), 20, GREY)
-    if groups is not None:
-        called = _examples(group[point], rows, names) if group_names is None else group_names
+    canvas.text((40, 26), shorten(title, 42, SIDE - 80), 42)
+    canvas.text((40, 84), shorten(caption, 26, SIDE - 80), 26, GREY)
+    if kinds:
         _draw_legend(canvas, legend_entries(group[point], called, palette))
     return canvas.image()
 
@@ -124,7 +129,7 @@ def _draw_nodes(canvas: Canvas, tree, drawing: Plan, shade: ndarray, shades: lis
     is_point = np.asarray(tree.kind) == "point"
     below = subtree_sums(tree.parent, np.eye(len(shades), dtype=int)[shade] * is_point[:, None])
     size, at = below.sum(axis=1), to_paper(drawing.position)
-    small = np.clip(170 / np.sqrt(max(is_point.sum(), 1)), 2.0, 5.0)
+    small = np.clip(240 / np.sqrt(max(is_point.sum(), 1)), 3.5, 6.0)
     near_boundary = np.sqrt(1 - (drawing.position**2).sum(axis=1))
     radius = 1.5 + (3 + 15 * np.sqrt(size / max(size.max(), 1))) * near_boundary
     for node in np.lexsort((size, ~is_point)):
@@ -161,19 +166,21 @@ def _draw_label(canvas: Canvas, label: Label) -> None:
     if label.picture:
         canvas.picture(label.picture, left, top)
         left += THUMBNAIL + GAP
-    canvas.text((left, (top + bottom) / 2), label.text, LABEL, INK, "lm")
+    first = (top + bottom) / 2 - (0.6 * NOTE if label.note else 0)
+    canvas.text((left, first), label.text, LABEL, INK, "lm")
+    canvas.text((left, first + 0.6 * (LABEL + NOTE)), label.note, NOTE, GREY, "lm")
 
 
 def _draw_legend(canvas: Canvas, entries: list[tuple[str, str]]) -> None:
     """Write the legend below the disk, in rows."""
     left, top = 40.0, float(LEGEND_TOP)
     for colour, text in entries:
-        width = 30 + text_box((0, 0), text, LEGEND)[2]
+        width = 34 + text_box((0, 0), text, LEGEND)[2]
         if left + width > SIDE - 40:
-            left, top = 40.0, top + 30
-        canvas.dot(np.array([left + 8, top + 10]), 7, colour)
-        canvas.text((left + 24, top + 10), text, LEGEND, INK, "lm")
-        left += width + 24
+            left, top = 40.0, top + 42
+        canvas.dot(np.array([left + 11, top + 16]), 11, colour)
+        canvas.text((left + 32, top + 16), text, LEGEND, INK, "lm")
+        left += width + 30
 
 
 def legend_entries(

@@ -9,9 +9,9 @@ from PIL import Image
 from hier_ref.draw.canvas import GREY, INK, Canvas, drawable, font, shorten, thumbnail
 
 RIGHT, WRONG, PAPER = "#008a63", "#d55e00", "#f2f2f2"
-WIDTH, HEIGHT, IMAGE, SPACE = 124, 148, 112, 14  # of a cell: an image, and a line below it
+WIDTH, HEIGHT, IMAGE, SPACE = 124, 164, 112, 14  # of a cell: an image, and two lines below it
 MARGIN, TOP = 40, 150
-NAME = 17
+NAME, SMALL = 17, 14  # pixels of a name in place of an image, and below one
 
 
 def draw_retrieval(
@@ -70,13 +70,16 @@ def _draw_cell(
     """Draw one item; right is None for a query."""
     colour = {None: GREY, True: RIGHT, False: WRONG}[None if right is None else bool(right)]
     canvas.box((left, top, left + WIDTH, top + HEIGHT), PAPER, colour, 3)
-    baseline = top + HEIGHT - 16
+    middle = top + HEIGHT - 22
     if right is not None:
-        _draw_verdict(canvas, left + 18, baseline, bool(right))
+        _draw_verdict(canvas, left + 18, middle, bool(right))
     if image is not None:
         canvas.picture(image, left + (WIDTH - IMAGE) / 2, top + 6)
         start = left + (8 if right is None else 34)
-        canvas.text((start, baseline), shorten(name, 14, left + WIDTH - 6 - start), 14, INK, "lm")
+        lines = wrapped(name, SMALL, left + WIDTH - 4 - start, 2)
+        for number, line in enumerate(lines):
+            y = middle + (number - (len(lines) - 1) / 2) * 1.2 * SMALL
+            canvas.text((start, y), line, SMALL, INK, "lm")
         return
     lines = wrapped(name, NAME, WIDTH - 16, 5)
     for number, line in enumerate(lines):

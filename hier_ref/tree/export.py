@@ -85,13 +85,21 @@ def printable(name: str) -> str:
 
 
 def write_tree(
-    folder: Path, tree: Tree, names: Sequence[str], facts: dict, of_points: dict
+    folder: Path,
+    tree: Tree,
+    names: Sequence[str],
+    shown: Sequence[str],
+    facts: dict,
+    of_points: dict,
 ) -> list[Path]:
-    """Write the three files, each whole or not at all; return their paths."""
+    """Write the three files, each whole or not at all; return their paths.
+
+    names: of the nodes, for programs; shown: what a person reads in a viewer.
+    """
     texts = {
         JSON: to_json(tree, names, facts, of_points),
-        NEWICK: to_newick(tree, names),
-        DOT: to_dot(tree, names),
+        NEWICK: to_newick(tree, shown),
+        DOT: to_dot(tree, shown),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

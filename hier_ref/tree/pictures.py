@@ -53,7 +53,7 @@ def _save(path: Path, picture: Image.Image) -> Path:
 
 def disk(tree: Tree, run: Material) -> Image.Image:
     """Draw the tree, its points coloured by the coarsest level there is."""
-    group = run.columns[:, -1]
+    group, level = run.columns[:, -1], run.column_names[-1]
     used = len(run.l) - len(tree.unused)
     return draw_disk(
         tree,
@@ -62,7 +62,8 @@ def disk(tree: Tree, run: Material) -> Image.Image:
         names=run.shown,
         paths=run.part.paths,
         title=f"{tree.n_points} unseen images under {used} proxies",
-        caption=f"colour: {run.column_names[-1]}",
+        caption=f"colour: {level}; beside a large branch one of its images, and how many of all "
+        f"are of its commonest {level}",
     )
 
 

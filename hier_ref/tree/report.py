@@ -22,12 +22,13 @@ from hier_ref.tree.pictures import finished_metrics, save_curves, save_pictures,
 from hier_ref.tree.reading import RULES, linkage_tree, read_tree
 from hier_ref.tree.scores import (
     Estimate,
+    commonest,
     dendrogram_purity,
     hyperbolicity,
     purity,
     rank_correlation,
 )
-from hier_ref.tree.structure import PROXY, Tree, shuffled
+from hier_ref.tree.structure import POINT, PROXY, Tree, shuffled
 
 DEFAULT_RULE = "lca"
 DEPTHS = 12  # lines of the table by depth
@@ -115,8 +116,20 @@ def save(folder: Path, tree: Tree, run: Material, rule: str) -> list[Path]:
     """Write tree.json, tree.nwk and tree.dot; return their paths."""
     labels = [dict(zip(run.column_names, row, strict=True)) for row in run.columns.tolist()]
     facts = {"rule": rule, "c": run.c, "features": run.part.source, "n_proxies": len(run.l)}
+    facts["values"] = dict(zip(run.column_names, run.value_names, strict=True))
     names = node_names(tree, run.names)
-    return write_tree(folder, tree, names, facts, {"row": run.rows.tolist(), "labels": labels})
+    of_points = {"row": run.rows.tolist(), "labels": labels}
+    return write_tree(folder, tree, names, told(tree, names, run), facts, of_points)
+
+
+def told(tree: Tree, names: list[str], run: Material) -> list[str]:
+    """Say with each inner node what it is of: the commonest value of the last column below it."""
+    values, counts = commonest(tree, run.columns[:, -1])
+    called, size, inner = run.value_names[-1], tree.subtree_size, tree.kind != POINT
+    return [
+        f"{name}: {called[values[i]]}, {counts[i]} of {size[i]}" if inner[i] else name
+        for i, name in enumerate(names)
+    ]
 
 
 def show(folder: Path, features: Features) -> list[Path]:

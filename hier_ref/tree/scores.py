@@ -46,18 +46,39 @@ def dendrogram_purity(tree: Tree, labels: NDArray) -> float:
     Source: Heller and Ghahramani, ICML 2005.
     """
     classes, index, count = np.unique(labels, return_inverse=True, return_counts=True)
-    sorted_index, size = index[tree.order], tree.subtree_size
-    total = 0.0
+    size, total = tree.subtree_size, 0.0
     for first in range(0, len(classes), CLASSES):
         block = np.arange(first, min(first + CLASSES, len(classes)))
-        seen = np.cumsum(sorted_index[:, None] == block, axis=0)
-        seen = np.concatenate([np.zeros((1, len(block)), int), seen])
-        inside = seen[tree.start + size] - seen[tree.start]  # (M, block) members below each node
+        inside = _below(tree, index, block)  # (M, block)
         pairs = inside * (inside - 1)
         np.subtract.at(pairs, tree.parent[:-1], pairs[:-1].copy())  # those that meet right here
         purity = (pairs * (inside / size[:, None])).sum(axis=0)
         total += (purity / np.maximum(1, count[block] - 1)).sum()
     return float(total / count[count > 1].sum()) if (count > 1).any() else NAN
+
+
+def commonest(tree: Tree, labels: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the label that most points below each node have, and how many: (N,) -> (M,), (M,).
+
+    Of several the smallest (K84).
+    """
+    classes, index = np.unique(labels, return_inverse=True)
+    value, most = np.zeros((2, len(tree.parent)), int)
+    for first in range(0, len(classes), CLASSES):
+        block = np.arange(first, min(first + CLASSES, len(classes)))
+        inside = _below(tree, index, block)
+        best = inside.argmax(axis=1)
+        count = inside[np.arange(len(best)), best]
+        more = count > most
+        value[more], most[more] = block[best[more]], count[more]
+    return classes[value], most
+
+
+def _below(tree: Tree, index: NDArray, block: NDArray) -> NDArray:
+    """(M, K) points below each node whose index (N,) is each of block (K,), by running counts."""
+    seen = np.cumsum(index[tree.order][:, None] == block, axis=0)
+    seen = np.concatenate([np.zeros((1, len(block)), int), seen])
+    return seen[tree.start + tree.subtree_size] - seen[tree.start]
 
 
 def purity(groups: NDArray, labels: NDArray) -> float:

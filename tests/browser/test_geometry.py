@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from checks import LIMIT
+from checks import limit
 
 from hier_ref.draw.layout import geodesic
 from hier_ref.poincare import distance, mobius_add
@@ -37,7 +37,7 @@ def rng():
 def test_seen_is_moebius_subtraction_Y29(page, rng, farthest, tolerance):
     z, a = points(rng, 400, farthest), points(rng, 400, farthest)
     np.testing.assert_allclose(
-        in_browser(page, "seen", z, a), mobius_add(-a, z, 1.0), rtol=0, atol=LIMIT[tolerance][0]
+        in_browser(page, "seen", z, a), mobius_add(-a, z, 1.0), rtol=0, atol=limit(tolerance)
     )
 
 
@@ -60,7 +60,7 @@ def test_what_is_dragged_comes_under_the_pointer_Y30(page, rng, farthest, tolera
     z, q = points(rng, 400, farthest), points(rng, 400, 0.98)
     a = in_browser(page, "drag", z, q)
     found = in_browser(page, "seen", z, a)
-    assert np.abs(found - q).max() < LIMIT[tolerance][0] < PIXEL
+    assert np.abs(found - q).max() < limit(tolerance) < PIXEL
 
 
 def test_dragging_Y30_is_exact_to_rounding(page, rng):
@@ -73,7 +73,7 @@ def test_dragging_Y30_is_exact_to_rounding(page, rng):
             p, w = mpmath.mpc(x, y), mpmath.mpc(u, v)
             gp, gw = 1 - abs(p) ** 2, 1 - abs(w) ** 2
             a = (gw * p - gp * w) / (1 - abs(p * w) ** 2)
-            assert abs(mpmath.mpc(*found) - a) < LIMIT["page_eps"][0] * EPS / gw
+            assert abs(mpmath.mpc(*found) - a) < limit("page_eps") * EPS / gw
 
 
 @pytest.mark.parametrize("farthest", [0.9, RIM])
