@@ -62,7 +62,6 @@ function fill(colour, draw) {
 }
 
 function draw() {
-  waiting = false;
   const t = tree();
   radius = state.zoom * Math.max(Math.min(width, height) / 2 - 8, 1);
   look(t, state.at);
@@ -76,10 +75,11 @@ function draw() {
   if (marked !== null) stroke(ink.accent, 2, () => { for (let i = marked; i !== t.root; i = t.parent[i]) arc(t, i, t.parent[i]); });
   drawPoints(t);
   drawInner(t);
-  drawPictures(t);
-  boxes = [];
+  [boxes, waiting] = [[], false];
   for (const i of new Set([marked, state.chosen])) if (i !== null) drawMark(t, i);
-  drawLabels(t);
+  nameInner(t);
+  drawPictures(t);
+  namePoints(t);
 }
 
 const pointSize = (t, i) => Math.min(Math.max(0.012 * radius * t.s[i], 0.8), 16);
@@ -148,17 +148,18 @@ function drawPoints(t) {
   });
 }
 
-// Pictures of points, the nearest first, as long as none covers another or a large node.
+// Pictures of points, the nearest first, as long as none covers another, a node or its label.
 function drawPictures(t) {
   t.pictured.clear();
   if (!sheets.length) return;
-  const full = [], near = [];
+  const full = [...boxes], near = [];
   for (let i = N; i < t.m; i++) if (t.s[i] > 0.15) full.push(around(t, i, innerSize(t, i)));
   for (let i = 0; i < N; i++) if (t.s[i] > 0.15 && kept(i) && placeOf(i)) near.push(i);
   for (const i of near.sort((i, j) => t.s[j] - t.s[i]).slice(0, 600)) {
     const side = Math.min(0.07 * radius * Math.sqrt(t.s[i]), 48), box = around(t, i, side / 2 + 2);
     if (side < 16 || !visible(box[0], box[1], 50) || full.some((other) => meet(box, other))) continue;
     full.push(box);
+    boxes.push(box);
     t.pictured.set(i, side);
     pen.fillStyle = shade(LEVELS[state.level].of[i]);
     pen.fillRect(box[0], box[1], side + 4, side + 4);
@@ -182,7 +183,10 @@ function drawInner(t) {
   for (const i of large.sort((i, j) => t.size[i] - t.size[j] || i - j)) {
     const [x, y] = toPaper([t.wx[i], t.wy[i]]), r = innerSize(t, i);
     if (r >= 3.5) drawPie(x, y, r, remembered(i, state.level), t.size[i]);
-    if (cut && cut.has(i)) stroke(ink.ink, 2, () => pen.arc(x, y, r + 3, 0, 2 * Math.PI));
+    if (cut && cut.has(i) && t.s[i] > 0.02) {
+      const near = Math.sqrt(t.s[i]);
+      stroke(ink.ink, 0.5 + 1.5 * near, () => pen.arc(x, y, r + 1 + 2 * near, 0, 2 * Math.PI));
+    }
   }
 }
 
@@ -210,12 +214,15 @@ function labelOf(i, t = tree()) {
   return `${LEVELS[state.level].values[value]} ${percent(n, t.size[i])}`;
 }
 
-// Names of what has room: inner nodes by size and nearness, then points in the middle.
-function drawLabels(t) {
+// Names of what has room: inner nodes by size and nearness, points in the middle.
+function nameInner(t) {
   const room = [];
   for (let i = N; i < t.m; i++) if (t.s[i] > 0.1) room.push([i, t.s[i] * Math.sqrt(t.size[i])]);
   room.sort((a, b) => b[1] - a[1]);
   for (const [i] of room.slice(0, 14)) label(labelOf(i, t), ...toPaper([t.wx[i], t.wy[i]]), innerSize(t, i), ink.ink);
+}
+
+function namePoints(t) {
   const near = [];
   for (let i = 0; i < N; i++) if (kept(i) && pointSize(t, i) > 3.4) near.push(i);
   near.sort((i, j) => t.s[j] - t.s[i]);
