@@ -5,14 +5,16 @@ candidate if all that it supplied is within budget. docs/13-oracle.md.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
-from hier_ref.oracle.search import digits, fitted, miss
+from hier_ref.oracle.search import CHOICES, Patience, digits, fitted, miss
+from hier_ref.oracle.stages import CHANGES, INTEGER
 from hier_ref.oracle.suite import Entry, load_suite
+from hier_ref.oracle.widened import NEAR, budget
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,16 @@ def fingerprint(
 
 
 def explain(
-    entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer], declared: Convention
+    entries: Sequence[Entry],
+    given: Mapping[tuple[str, str], Answer],
+    declared: Convention,
+    progress: Callable[[str], None] = lambda doing: None,
+    words: bool = False,
 ) -> list[Explanation]:
-    """Search the conventions that predict the answers given; best first."""
+    """Search the conventions that predict the answers given; best first.
+
+    words: only choices that are no numbers.
+    """
     dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
     asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
     first = _tied(declared, asked, dtype)
@@ -78,10 +87,29 @@ def explain(
     for start in dict.fromkeys((declared, EXACT, RELEASED)):
         if any(each.explains and len(each.differences) < 3 for each in found.values()):
             break
-        end = _tied(_simplest(fitted(start, asked, dtype), asked, dtype), asked, dtype)
+        progress(f"search of a name, from {nearest_preset(start)[0]}")
+        names = tuple(CHOICES) if words else tuple(CHANGES)
+        end = fitted(start, asked, dtype, Patience(), names)
+        end = _tied(_simplest(end, asked, dtype), asked, dtype)
         if end not in found and _tellable(end, asked):
             found[end] = judged(end, asked, dtype)
     return sorted(found.values(), key=lambda e: (e.asked - e.explained, len(e.differences), e.cost))
+
+
+def alternatives(
+    best: Explanation, entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer]
+) -> list[str]:
+    """Return what explains the answers as well: values that they cannot tell from those named."""
+    dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
+    asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
+    same = []
+    for name, (_, value) in best.differences.items():
+        if isinstance(value, float) and 0 < value < math.inf:
+            near = [value * k for k in (0.1, 0.5, 0.9, 1.1, 2, 10)]
+            others = (replace(best.convention, **{name: float(f"{v:.3g}")}) for v in near)
+            like = [c for c in others if judged(c, asked, dtype, all_or_none=True).explains]
+            same += [f"{name} = {getattr(convention, name):g}" for convention in like]
+    return same
 
 
 def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
@@ -93,7 +121,7 @@ def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
     ]
     for word in dict.fromkeys((convention.max_tie, *WORDS["max_tie"])):
         named = replace(convention, max_tie=word)
-        if tied and judged(named, tied, dtype).explains:
+        if tied and judged(named, tied, dtype, all_or_none=True).explains:
             return named
     return convention
 
@@ -103,7 +131,7 @@ def _simplest(convention: Convention, asked: list, dtype: str) -> Convention:
     unneeded = differences(convention, nearest_preset(convention)[1])
     for name, (_, usual) in unneeded.items():
         other = replace(convention, **{name: usual})
-        if judged(other, asked, dtype).explains:
+        if judged(other, asked, dtype, all_or_none=True).explains:
             convention = other
     return convention
 
@@ -117,14 +145,18 @@ def _tellable(convention: Convention, asked: list) -> bool:
     return shown or not 0 < convention.ball_margin < 1e-6
 
 
-def judged(convention: Convention, asked: list, dtype: str) -> Explanation:
-    """Say how well a convention explains the answers."""
+def judged(
+    convention: Convention, asked: list, dtype: str, all_or_none: bool = False
+) -> Explanation:
+    """Say how well a convention explains the answers; all_or_none: look no further than a miss."""
     explained, worst, cost = 0, 0.0, 0.0
     for entry, answer in asked:
         misses = _misses(entry, answer, convention, dtype)
         explained += max(misses.values(), default=0.0) <= 1
         worst = max(worst, *misses.values(), 0.0)
         cost += sum(map(digits, misses.values()))
+        if all_or_none and worst > 1:
+            break
     return Explanation(convention, explained, len(asked), worst, cost)
 
 
@@ -142,4 +174,10 @@ def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) ->
         }
         for right in rights
     )
-    return min(compared, key=lambda misses: max(misses.values(), default=0.0))
+    found = min(compared, key=lambda misses: max(misses.values(), default=0.0))
+    for stage, times in found.items():
+        if 1 < times < NEAR or (times > 1 and stage in INTEGER):
+            own = budget(entry, dtype, stage, convention)
+            usual = entry.budgets[dtype][stage]
+            found[stage] = 0.0 if own == math.inf else times * usual / own if usual else times
+    return found
