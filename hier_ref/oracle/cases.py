@@ -339,8 +339,18 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
     ("j-is-i", "triplets of one point twice", (), partial(unasked, after=edits.members(0, 0, 2))),
     ("k-is-j", "strangers that belong", (), partial(unasked, after=edits.members(0, 1, 1))),
     ("one-point", "B = 1: i, j and k are one", (), partial(unasked, b=1, after=edits.only_point)),
-    ("c-16", "c above 4", ("curvature",), partial(usual, c=16.0, clip_radius=0.25, size=0.5)),
-    ("c-100", "c far above 4", ("curvature",), partial(usual, c=100.0, clip_radius=0.1, size=0.1)),
+    (
+        "c-16",
+        "c above 4: a ball of radius 1/4",
+        ("curvature",),
+        partial(usual, c=16.0, clip_radius=0.25, size=0.5),
+    ),
+    (
+        "c-100",
+        "c far above 4: a ball of radius 1/10",
+        ("curvature",),
+        partial(usual, c=100.0, clip_radius=0.1, size=0.1),
+    ),
     ("tau-0.004", "a choice that is nearly hard", ("temperature",), partial(unasked, tau=0.004)),
     ("tau-40", "a choice by noise alone", ("temperature",), partial(usual, tau=40.0)),
 ]

@@ -194,14 +194,12 @@ def budgets_in(
 
 
 def _softmax(case: Case, right: dict[str, NDArray]) -> float:
-    """How many eps the gradient of a softmax written exp(s - log sum exp(s)) may lose. (V3)."""
+    """Return how many eps the gradient may lose where weights are exp(s - log sum exp(s)). (V3)."""
     most = [0.0]
     for level in LEVELS:
-        d = right[PAIRS[level]]
-        logits = np.max(d) / case.tau + max(
-            np.max(np.abs(g), initial=0) for g in case.draws.level(level)[1]
-        )
-        most.append(float(np.max(d) / case.tau * logits))
+        largest = np.max(right[PAIRS[level]]) / case.tau
+        noise = max(np.max(np.abs(g), initial=0.0) for g in case.draws.level(level)[1])
+        most.append(float(3 * largest * (largest + noise)))
     return max(most)
 
 
