@@ -95,7 +95,7 @@ def rows_back(n):
 wrong("t-512", "triplets beyond 512 are not summed", "loss_data", mean=first(512))
 wrong("t-blocks", "a last block of 256 triplets is lost", "loss_data", mean=whole_blocks(256))
 wrong("p-32", "proxies beyond 32 are no ancestors", L, logits=candidates(32))
-wrong("p-256", "proxies beyond 256 are no ancestors", L, logits=candidates(256))
+wrong("p-256", "proxies beyond 256 are no ancestors", "lca_triple_data", logits=candidates(256))
 wrong("p-int8", "ancestors as 8-bit integers", L, hard=counted("i1"))
 wrong(
     "d-128",
