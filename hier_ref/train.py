@@ -4,7 +4,6 @@ What a run prints and writes; the training itself is `hier_ref.training`. Chapte
 docs/6-training.md.
 """
 
-import argparse
 import shlex
 from collections.abc import Iterator
 from functools import partial
@@ -26,27 +25,20 @@ from hier_ref.evaluate import (
     scores_of,
 )
 from hier_ref.features import Features
-from hier_ref.files import FileError, parts, write_arrays
+from hier_ref.files import write_arrays
 from hier_ref.fitting import Fit, evaluating
-from hier_ref.machine import differences
+from hier_ref.prepare import begin_fit, describe, prepare
 from hier_ref.progress import Progress
 from hier_ref.retrieval import Ranking
 from hier_ref.runs import (
     CHECKPOINT,
-    EMBEDDED,
     HEAD,
     METRICS,
     RESULT,
     TUNING,
     Run,
-    as_named,
-    asked_run,
-    open_run,
-    read_named,
-    recorded_machine,
 )
-from hier_ref.seals import digest
-from hier_ref.training import Params, check_features, embed, mean_losses
+from hier_ref.training import Params, embed, mean_losses
 from hier_ref.tuning import tune
 from hier_ref.verdict import over_classes, verdict
 
@@ -171,58 +163,6 @@ def make_parser() -> Parser:
     return parser
 
 
-def prepare(args: argparse.Namespace) -> tuple[Fit, Run, Features]:
-    """Check everything that can be wrong, then make or find the folder of the run."""
-    options = {name: value for name, value in vars(args).items() if name in vars(Config())}
-    return _resumed(args, options) if args.resume else _started(args, options)
-
-
-def _started(args: argparse.Namespace, options: dict) -> tuple[Fit, Run, Features]:
-    config, path = Config(**options), as_named(args.features)
-    features = read_named(path)
-    fit = _fit(features, config, begin=not config.tune)
-    if config.tune and not fit.validated:
-        raise ValueError(
-            f"tune {config.tune}: found too few training classes to hold any out, expected more"
-        )
-    run = Run(args.out or _base(config, path), config, path, digest(features))
-    if args.out:
-        run.create()
-    return fit, run if args.out else run.claim(), features
-
-
-def _resumed(args: argparse.Namespace, options: dict) -> tuple[Fit, Run, Features]:
-    run = asked_run(args.resume)
-    _refuse_changes(run, options, args.out)
-    features = run.read_features(args.features)
-    if not run.was_made_from(features):
-        raise FileError(f"{features.source}: not the features that {run.folder} was started with")
-    for difference in differences(recorded_machine(run.folder)):
-        note(f"{run.folder}: {difference} here, so the last bits may differ")
-    path = run.folder / CHECKPOINT
-    if not path.exists():
-        fit = _fit(features, run.config, begin=not run.config.tune)
-    else:
-        run = open_run(args.resume)
-        fit = _fit(features, run.config, begin=False)
-        try:
-            fit.load(run.read(CHECKPOINT))
-        except FileError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{path}: {error}") from None
-        run.metrics(fit.rows)
-    for left in parts(run.folder):
-        left.unlink(missing_ok=True)
-    return fit, run, features
-
-
-def _fit(features: Features, config: Config, begin: bool) -> Fit:
-    check_features(features.features, config)  # of the test rows too, before anything is written
-    training = features.part("train")
-    return Fit(training.features, training.labels, config, begin)
-
-
 def tuned(run: Run, features: Features) -> tuple[Fit, Run]:
     """Search for options, or go on with a search; return the training that they describe."""
     training = features.part("train")
@@ -237,44 +177,7 @@ def tuned(run: Run, features: Features) -> tuple[Fit, Run]:
         f"          MAP@R of held-out classes {100 * won['score']:.2f}, "
         f"{100 * won['gain']:.2f} above the options as given"
     )
-    return _fit(features, run.config, begin=True), run
-
-
-def _refuse_changes(run: Run, options: dict, out: Path | None) -> None:
-    stored = vars(run.config)
-    for name, value in options.items():
-        value = tuple(value) if isinstance(value, list) else value
-        if value != stored[name]:
-            raise FileError(
-                f"{run.folder}: a run with {name} {stored[name]}, found {name} {value}; "
-                "an existing run goes on as it began"
-            )
-    if out and out != run.folder:
-        raise FileError(f"--out {out} with --resume {run.folder}: expected one of them")
-
-
-def _base(config: Config, path: str) -> Path:
-    name = "emoji" if path == EMBEDDED else Path(path).stem
-    return Path("runs") / f"{name}-{config.loss}-hier{config.hier_weight:g}-seed{config.seed}"
-
-
-def describe(fit: Fit, run: Run, features: Features) -> str:
-    """Say what is trained on what, before it starts."""
-    config, n_features, trainer = run.config, features.features.shape[1], fit.trainer
-    words, counts = np.unique(features.split, return_counts=True)
-    rows = ", ".join(f"{count} {word}" for word, count in zip(words, counts, strict=True))
-    hier = (
-        f" + {config.hier_weight:g} HIER on {config.proxies} proxies" if config.hier_weight else ""
-    )
-    held = len(np.unique(fit.labels[fit.judging]))
-    chosen = f"{held} classes held out choose the epoch" if held else "the last epoch is kept"
-    return (
-        f"features  {features.source}: {rows} rows of {n_features} numbers\n"
-        f"training  {len(trainer.classes)} classes; {config.loss}{hier}; {config.head} head "
-        f"{n_features} -> {config.embedding}; {config.epochs} x {trainer.n_batches} batches\n"
-        f"choice    {chosen}; start: {config.start}; neighbours by {config.retrieval}\n"
-        f"run       {run.folder}"
-    )
+    return begin_fit(features, run.config), run
 
 
 def main(argv: list[str] | None = None) -> None:

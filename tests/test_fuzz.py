@@ -26,7 +26,7 @@ def test_kills_lose_nothing():
 def test_damage_that_passes_is_seen(monkeypatch):
     monkeypatch.setattr(seals, "digest", lambda features: "the same")
     monkeypatch.setattr("hier_ref.runs.digest", lambda features: "the same")
-    monkeypatch.setattr("hier_ref.train.digest", lambda features: "the same")
+    monkeypatch.setattr("hier_ref.prepare.digest", lambda features: "the same")
     with pytest.raises(AssertionError):
         fuzz.fuzz("runs", 80, seed=1)
 
