@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import sys
 
 import mpmath
 import numpy as np
@@ -68,10 +69,11 @@ def test_values_have_the_names_of_the_file():
     names = np.array([[f"fine {v}", f"coarse {v}" if v < 3 else ""] for v in range(40)])
     run = planted(level_values=names, level_names=np.array(["fine", "coarse"]))
     assert run.value_names[1][5] == "fine 5"
-    assert run.value_names[2] == {1: "coarse 1", 2: "coarse 2", 3: "coarse 3"}
+    coarse = ["coarse 1", "coarse 2", "3: class 31, ..."]  # called by what it holds: no name
+    assert run.value_names[2] == dict(zip([1, 2, 3], coarse, strict=True))
     levels = content(run, {}, "lca")["levels"]
     assert [level["name"] for level in levels] == ["class", "fine", "coarse"]
-    assert levels[2]["values"] == ["coarse 1", "coarse 2", "coarse 3"]
+    assert levels[2]["values"] == coarse
 
 
 def test_the_same_run_gives_the_same_bytes(run, found):
@@ -251,3 +253,19 @@ def test_pictures_Y32_stop_where_the_file_would_be_too_large(tmp_path):
 def test_no_pictures(paths):
     found = sprites(paths, range(len(paths)))
     assert found.sheets == [] and found.place.tolist() == [-1] * len(paths)
+
+
+def test_a_terminal_is_told_how_many_pictures_are_read(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    run = planted(branching=(3, 3), per_class=30, paths=np.repeat("none.png", 270))
+    content(run, {}, "lca")
+    told = sys.stderr.getvalue().replace("\x1b[K", "").split("\r")
+    assert [line.split(",")[0] for line in told[:2]] == [
+        "pictures  100 of 270",
+        "pictures  200 of 270",
+    ]
+    assert told[-1] == "" and " left" in told[0]

@@ -7,9 +7,9 @@ from synthetic import SIZES, call, save, words
 
 from hier_ref.train import main
 from hier_ref.tree.material import gather
-from hier_ref.tree.pictures import group_names, nearest_rows
+from hier_ref.tree.pictures import nearest_rows
 
-TREE = {"tree.json", "tree.nwk", "tree.dot", "disk.png"}
+TREE = {"tree.json", "tree.nwk", "tree.dot", "tree.html", "disk.png"}
 
 
 def trained(tmp_path, **options):
@@ -62,5 +62,6 @@ def test_the_sheet_shows_the_nearest_rows_without_the_query(tmp_path):
 
 def test_groups_without_names_are_named_by_what_they_hold(tmp_path):
     run = gather(trained(tmp_path)[0])
-    names = group_names(run)
+    classes, names = run.value_names
     assert list(names) == [4, 5, 6, 7] and names[5] == "5: class 10, ..."
+    assert list(classes.values()) == [f"class {n}" for n in range(8, 16)]

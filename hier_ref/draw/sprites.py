@@ -3,7 +3,7 @@
 Described in docs/16-drawing.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import NamedTuple
 
@@ -26,18 +26,24 @@ class Sprites(NamedTuple):
     full: bool  # whether some were left out because the sheets would be too large
 
 
-def sprites(paths: Sequence[str], rows: Iterable[int], most: int = MOST) -> Sprites:
+def sprites(
+    paths: Sequence[str],
+    rows: Sequence[int],
+    most: int = MOST,
+    watch: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Sprites:
     """Put the images at paths (N,) on sheets, in the order of `rows`, up to `most` bytes. (Y32).
 
     An image that does not open has no place (K83). The last sheet is as long as it needs to be.
+    watch: passes the rows on, and may tell how far they are.
     """
     place, sheets = np.full(len(paths), -1), []
     waiting: list[tuple[int, Image.Image]] = []
-    todo, room = list(rows), ACROSS**2
-    for number, row in enumerate(todo, start=1):
+    room = ACROSS**2
+    for number, row in enumerate(watch(rows), start=1):
         picture = thumbnail(str(paths[row]), SIDE)
         waiting += [(row, picture)] * (picture is not None)
-        if len(waiting) == room or (waiting and number == len(todo)):
+        if len(waiting) == room or (waiting and number == len(rows)):
             sheet = _sheet([picture for _, picture in waiting])
             if sum(map(len, sheets)) + len(sheet) > most:
                 return Sprites(sheets, place, True)

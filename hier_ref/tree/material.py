@@ -1,5 +1,6 @@
 """What a tree is read from and scored by: embeddings, proxies and labels of unseen rows."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -38,18 +39,13 @@ class Material(NamedTuple):
 
     @property
     def value_names(self) -> list[dict[int, str]]:
-        """Name each value of each of the L columns: by the file, else by its number."""
-        given = [self.part.class_names]
-        given += [None] * (self.columns.shape[1] - 1)
-        if self.part.level_values is not None:
-            given[1:] = self.part.level_values.T
-        found = []
-        for name, column, names in zip(self.column_names, self.columns.T, given, strict=True):
-            values = np.unique(column).tolist()
-            called = (
-                dict.fromkeys(values, "") if names is None else {v: str(names[v]) for v in values}
-            )
-            found.append({v: text or f"{name} {v}" for v, text in called.items()})
+        """Name each value of each of the L columns: by the file, else by what it is or holds."""
+        classes = _named(self.part.labels, self.part.class_names, lambda value, _: f"class {value}")
+        found, labels = [classes], self.part.labels
+        for level, column in enumerate(self.columns.T[1:]):
+            given = self.part.level_values
+            names = None if given is None else given[:, level]
+            found.append(_named(column, names, lambda v, row: f"{v}: {classes[labels[row]]}, ..."))
         return found
 
     @property
@@ -62,6 +58,17 @@ class Material(NamedTuple):
     def names(self) -> list[str]:
         """What each point shows, and its row in the file, which makes the name unique."""
         return [f"{name} [{row}]" for name, row in zip(self.shown, self.rows, strict=True)]
+
+
+def _named(
+    column: NDArray, names: NDArray | None, otherwise: Callable[[int, int], str]
+) -> dict[int, str]:
+    """Name the values of a column (N,); `otherwise` one without, by value and first row."""
+    values, first = np.unique(column, return_index=True)
+    pairs = zip(values.tolist(), first.tolist(), strict=True)
+    return {
+        v: (str(names[v]) if names is not None else "") or otherwise(v, row) for v, row in pairs
+    }
 
 
 def gather(

@@ -9,6 +9,9 @@ import hashlib
 import html
 import json
 import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +145,20 @@ def _tree(tree: Tree, key: str, columns: NDArray) -> dict:
 def _pictures(run: Material) -> Sprites:
     if run.part.paths is None:
         return Sprites([], np.zeros(0, int), False)
-    return sprites(run.part.paths.tolist(), turns(run.part.labels))
+    return sprites(run.part.paths.tolist(), turns(run.part.labels), watch=_watched)
+
+
+def _watched(rows: Sequence[int]) -> Iterator[int]:
+    """Pass the rows on, and tell a terminal how many pictures are read and the time left."""
+    start, terminal = time.monotonic(), sys.stderr.isatty()
+    for done, row in enumerate(rows):
+        if terminal and done and done % 100 == 0:
+            left = int((time.monotonic() - start) / done * (len(rows) - done))
+            text = f"pictures  {done} of {len(rows)}, at most {left // 60}:{left % 60:02d} left"
+            print(text, end="\x1b[K\r", file=sys.stderr, flush=True)
+        yield row
+    if terminal:
+        print("\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def turns(labels: NDArray) -> NDArray:

@@ -335,4 +335,4 @@ function begin() {
 begin();
 
 // For the tests, and for whoever is curious at the console.
-window.hier = { gap, seen, drag, along, look, purities, shares, nameOf, tree, state, draw, data, toPaper, canvas, spot: (i) => [tree().x[i], tree().y[i]] };
+window.hier = { gap, seen, drag, along, look, purities, shares, nameOf, tree, state, draw, data, toPaper, canvas, choose, spot: (i) => [tree().x[i], tree().y[i]] };

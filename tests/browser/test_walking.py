@@ -170,6 +170,50 @@ def test_the_wheel_zooms_to_where_it_points(page):
     assert np.abs(np.subtract(page.place(node), before)).max() < 2
 
 
+def test_two_fingers_zoom(page):
+    box = page.js(
+        "(({left, top, width, height}) => [left + width / 2, top + height / 2])"
+        "(hier.canvas.getBoundingClientRect())"
+    )
+
+    def touch(kind, *apart):
+        points = [{"x": box[0] + dx, "y": box[1], "id": k} for k, dx in enumerate(apart)]
+        page.driver.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}
+        )
+
+    touch("touchStart", -50)
+    touch("touchStart", -50, 50)
+    for spread in (60, 80, 100):
+        touch("touchMove", -spread, spread)
+    touch("touchEnd")
+    page.settle()
+    assert 1.5 < page.js("hier.state.zoom") <= 2
+    assert page.js("hier.state.chosen") is None
+    # One finger is told of after the other, so the middle between them goes to and fro a little.
+    assert np.hypot(*page.js("hier.state.at")) < 0.02
+
+
+def test_who_wants_no_motion_is_there_at_once(page):
+    calm = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", calm)
+    page.open()
+    at = page.js("(hier.choose(165), [hier.state.at, hier.spot(165)])")
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert at[0] == at[1]
+
+
+def test_a_choice_of_light_or_dark_is_followed_at_once(page):
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    page.settle()
+    after = page.js(
+        "(hier.draw(), [...hier.canvas.getContext('2d').getImageData(2, 2, 1, 1).data])"
+    )
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert sum(after[:3]) < 200
+
+
 def test_the_cut_has_the_purities_of_the_package(page):
     run = planted()
     tree = read_all(run)["lca"]
