@@ -17,7 +17,7 @@ from hier_ref.oracle.run import DTYPES, Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.stages import NEEDS, REQUIRED, Graph, deviation, error
 from hier_ref.oracle.suite import Entry, load_suite
 from hier_ref.oracle.verdict import diagnose, float32_troubles
-from hier_ref.oracle.widened import NEAR, budget
+from hier_ref.oracle.widened import FEW, budget
 
 __all__ = ["CODES", "Finding", "Report", "check", "judge"]
 
@@ -79,18 +79,20 @@ def judge(entry: Entry, dtype: str, answer: Answer, convention: Convention) -> l
         _compare(entry, dtype, answer, right) for right in answers(entry.case, convention)
     ]
     findings = min(candidates, key=lambda found: (sum(f.times > 1 for f in found), _worst(found)))
-    findings = [_widened(finding, entry, convention) for finding in findings]
     graph = Graph(entry.case.astype(np.float64), convention, answer.wide())
     return [_locate(finding, graph) if finding.times > 1 else finding for finding in findings]
 
 
-def _widened(finding: Finding, entry: Entry, convention: Convention) -> Finding:
-    """Return a finding with the budget of the convention, if its error is near the suite's."""
-    budgeted = finding.budget and 1 < finding.times < NEAR
-    if not (budgeted or (not finding.budget and finding.error)):
-        return finding
-    own = budget(entry, finding.dtype, finding.stage, convention)
-    return replace(finding, budget=own) if own != finding.budget else finding
+def widen(report: Report) -> None:
+    """Give findings in few cases the budgets of the declared convention, where it needs its own."""
+    entries = {entry.case.id: entry for entry in report.entries}
+    failed = {f.case for f in report.failed()}
+    if len(failed) > FEW * len({f.case for f in report.findings}):
+        return
+    for n, f in enumerate(report.findings):
+        if f.times > 1:
+            own = budget(entries[f.case], f.dtype, f.stage, report.declared)
+            report.findings[n] = replace(f, budget=own)
 
 
 def _worst(findings: list[Finding]) -> float:
@@ -127,6 +129,7 @@ def _conclude(report: Report, progress: Callable[[str], None]) -> Report:
     usable = {key: answer for key, answer in report.given.items() if not answer.trouble}
     supplied = set().union(*(answer.stages for answer in usable.values())) if usable else set()
     report.not_exercised = not_exercised(supplied, report.entries, report.given)
+    widen(report)
     if report.failed():
         diagnose(report, usable, progress)
     if report.troubles and not float32_troubles(report):

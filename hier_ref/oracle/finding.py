@@ -36,7 +36,7 @@ class Finding:
         """The error as a multiple of the budget; a wrong integer is infinitely many."""
         if not self.budget:
             return float("inf") if self.error else 0.0
-        return self.error / self.budget
+        return self.error / self.budget if self.budget < math.inf else 0.0
 
 
 @dataclass

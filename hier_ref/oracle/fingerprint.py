@@ -12,9 +12,9 @@ from hier_ref.convention import EXACT, RELEASED, WORDS, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.search import CHOICES, Patience, digits, fitted, miss
-from hier_ref.oracle.stages import CHANGES, INTEGER
+from hier_ref.oracle.stages import CHANGES
 from hier_ref.oracle.suite import Entry, load_suite
-from hier_ref.oracle.widened import NEAR, budget
+from hier_ref.oracle.widened import FEW, scaled
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,27 @@ def _tellable(convention: Convention, asked: list) -> bool:
 def judged(
     convention: Convention, asked: list, dtype: str, all_or_none: bool = False
 ) -> Explanation:
-    """Say how well a convention explains the answers; all_or_none: look no further than a miss."""
-    explained, worst, cost = 0, 0.0, 0.0
+    """Say how well a convention explains the answers; all_or_none: look no further than needed.
+
+    Where it misses few cases, its own budgets are derived for them.
+    """
+    found = []
     for entry, answer in asked:
-        misses = _misses(entry, answer, convention, dtype)
-        explained += max(misses.values(), default=0.0) <= 1
-        worst = max(worst, *misses.values(), 0.0)
-        cost += sum(map(digits, misses.values()))
-        if all_or_none and worst > 1:
+        found.append(_misses(entry, answer, convention, dtype))
+        off = sum(max(misses.values(), default=0.0) > 1 for misses in found)
+        if all_or_none and off > max(1, FEW * len(asked)):
             break
-    return Explanation(convention, explained, len(asked), worst, cost)
+    if off := [n for n, misses in enumerate(found) if max(misses.values(), default=0.0) > 1]:
+        for n in off if len(off) <= max(1, FEW * len(asked)) else ():
+            for stage, times in found[n].items():
+                if times > 1:
+                    found[n][stage] = scaled(asked[n][0], dtype, stage, convention, times)
+            if all_or_none and max(found[n].values()) > 1:
+                break
+    worst = [max(misses.values(), default=0.0) for misses in found]
+    explained = sum(each <= 1 for each in worst)
+    cost = sum(digits(times) for misses in found for times in misses.values())
+    return Explanation(convention, explained, len(asked), max(worst, default=0.0), cost)
 
 
 def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) -> dict[str, float]:
@@ -174,10 +185,4 @@ def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) ->
         }
         for right in rights
     )
-    found = min(compared, key=lambda misses: max(misses.values(), default=0.0))
-    for stage, times in found.items():
-        if 1 < times < NEAR or (times > 1 and stage in INTEGER):
-            own = budget(entry, dtype, stage, convention)
-            usual = entry.budgets[dtype][stage]
-            found[stage] = 0.0 if own == math.inf else times * usual / own if usual else times
-    return found
+    return min(compared, key=lambda misses: max(misses.values(), default=0.0))

@@ -15,9 +15,9 @@ import numpy as np
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention
 from hier_ref.oracle.case import Case
 from hier_ref.oracle.run import Answer
-from hier_ref.oracle.stages import CHANGES, INTEGER, NEEDS, Graph, deviation, downstream
+from hier_ref.oracle.stages import CHANGES, NEEDS, Graph, deviation, downstream
 from hier_ref.oracle.suite import Entry
-from hier_ref.oracle.widened import NEAR, budget
+from hier_ref.oracle.widened import FEW, scaled
 
 DECADES = tuple(float(f"1e-{n}") for n in range(15, 0, -1))
 
@@ -78,11 +78,8 @@ class Probe:
             times = miss(self.graph.case, stage, self.stages[stage], want, self.budgets)
         except (ValueError, IndexError, FloatingPointError):  # no points of the ball, no proxies
             times = math.inf
-        if own and (1 < times < NEAR or (times > 1 and stage in INTEGER)):
-            wide = budget(self.entry, self.dtype, stage, convention)
-            times = (
-                0.0 if wide == math.inf else times * self.budgets[stage] / wide if wide else times
-            )
+        if own and times > 1:
+            times = scaled(self.entry, self.dtype, stage, convention, times)
         return digits(times)
 
 
@@ -171,8 +168,9 @@ def _descend(
         if best is here:
             break
         here = best
-    if 0 < least < 4 * len(stages):  # near: right answers of this convention may round worse
-        least = sum(probe.digits(stage, here, own=True) for probe in chosen for stage in stages)
+    off = [probe for probe in chosen if left(here, [probe])]
+    if least and len(off) <= max(1, FEW * len(chosen)):  # right answers may round worse here
+        least = sum(probe.digits(stage, here, own=True) for probe in off for stage in stages)
     if least and here.tanh_limit != start.tanh_limit:  # it may have stood for a projection
         others = [name for name in names if name != "tanh_limit"]
         return min((here, least), _descend(start, stages, others, chosen), key=lambda end: end[1])

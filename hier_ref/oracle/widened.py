@@ -8,13 +8,14 @@ import math
 
 import numpy as np
 
-from hier_ref.convention import EXACT, RELEASED, Convention
+from hier_ref.convention import ARITHMETIC, EXACT, RELEASED, Convention
 from hier_ref.oracle.case import Case
 from hier_ref.oracle.generate import HOPELESS, budgets_in
 from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import Entry
 
-NEAR = 1e4  # errors beyond so many budgets are none of rounding: nothing is derived for them
+PRESETS = (EXACT, RELEASED)
+FEW = 0.25  # of the cases: where more are off, it is no rounding, and nothing is derived
 LARGEST = 2**18  # numbers in the noise of a case beyond which that would take too long
 KNOWN: dict[tuple, tuple[Case, dict[str, float]]] = {}
 
@@ -26,11 +27,26 @@ def budget(entry: Entry, dtype: str, stage: str, convention: Convention) -> floa
     """
     usual = entry.budgets[dtype][stage]
     size = sum(g.size for g in (*entry.case.gumbel_data, *entry.case.gumbel_proxy))
-    if convention in (EXACT, RELEASED) or size > LARGEST:
+    if convention in PRESETS or size > LARGEST:
         return usual
     own = _derived(entry.case, dtype, convention)[stage]
     hopeless = own > 0 if stage in INTEGER else own >= HOPELESS
     return math.inf if hopeless else max(usual, own)
+
+
+def scaled(entry: Entry, dtype: str, stage: str, convention: Convention, times: float) -> float:
+    """Return an error in budgets of the suite in those of a convention that is searched for.
+
+    Constants of the arithmetic get none of their own: what is off at the boundary alone must not
+    be excused by constants that leave no digits there.
+    """
+    constants = [name for name in ARITHMETIC if name != "curvature_dtype"]
+    if not any(all(getattr(convention, n) == getattr(k, n) for n in constants) for k in PRESETS):
+        return times
+    usual, own = entry.budgets[dtype][stage], budget(entry, dtype, stage, convention)
+    if own == math.inf:
+        return 0.0
+    return times * usual / own if usual else times
 
 
 def _derived(case: Case, dtype: str, convention: Convention) -> dict[str, float]:

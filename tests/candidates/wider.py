@@ -171,7 +171,7 @@ wrong("c-at-most-4", "c not above 4", "z", exp0=exp0(c=lambda s: min(s.c, 4.0)))
 wrong(
     "tau-at-least-0.01",
     "tau not below 0.01",
-    G,
+    "lca_triple_data",
     logits=lambda s, far, n, size: -far / max(s.tau, 0.01) + n,
 )
 
@@ -202,7 +202,7 @@ def hier_order():
 
 
 WIDER += [
-    mixed("mix-mask-mean", "mask-none", "mean-apart"),
+    mixed("mix-mask-riemann", "mask-none", "riemann"),
     mixed("mix-riemann-st", "riemann", "st-none"),
     mixed("mix-margin-clip", "ball-margin-0.001", "clip-eps-1e-05"),
     mixed("mix-mobius-mean-riemann", "mobius-eps-1e-05", "mean-apart", "riemann"),
@@ -239,7 +239,7 @@ def float32_of(f):
     return hook
 
 
-wrong("soft-float32", "weights in float32 in a float64 run", G, soft=float32_of(Plain.soft))
+wrong("logits-float32", "logits in float32 in a float64 run", G, logits=float32_of(Plain.logits))
 wrong("gap-float32", "gaps in float32 in a float64 run", "d_zz", gap=float32_of(Plain.gap))
 wrong(
     "grad-z-float32",
@@ -256,7 +256,7 @@ wrong(
 wrong(
     "noise-float16",
     "noise in float16",
-    G,
+    "lca_triple_data",
     logits=lambda s, far, n, size: -far / s.tau + n.astype(onp.float16).astype(s.dtype),
 )
 wrong(
