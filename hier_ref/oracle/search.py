@@ -25,7 +25,7 @@ DECADES = tuple(float(f"1e-{n}") for n in range(15, 0, -1))
 VALUES: dict[str, tuple] = {
     **dict.fromkeys(("clip_eps", "min_norm", "ball_margin"), DECADES),
     **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), DECADES),
-    "tanh_limit": tuple(map(float, range(1, 21))),
+    "tanh_limit": tuple(n / 2 for n in range(2, 41)),
     "min_reciprocal": (1, 2, 3),
     **WORDS,
 }
@@ -202,9 +202,11 @@ def neighbours(here: Convention, names: list[str], start: Convention) -> Iterato
 
 
 def _around(value: object, finely: bool) -> tuple[float, ...]:
-    """Values of one digit within a power of ten, and finely those of two or three next to any."""
+    """Values of one digit within a power of ten, and finely some next to any: 2 digits, 1/20."""
     if not isinstance(value, float) or not 0 < value < math.inf:
         return ()
-    ones = [f"{value * k:.1g}" for n in range(2, 10) for k in (n, n / 10)] if value < 1 else []
-    twos = [f"{value * n / 20:.{2 if value < 1 else 3}g}" for n in range(10, 40)] if finely else []
+    if value >= 1:
+        return tuple(value + n / 20 for n in range(-9, 10)) if finely else ()
+    ones = [f"{value * k:.1g}" for n in range(2, 10) for k in (n, n / 10)]
+    twos = [f"{value * n / 20:.2g}" for n in range(10, 40)] if finely else []
     return tuple(map(float, ones + twos))
