@@ -2,7 +2,8 @@
 
 Read the modules in this order, each with its chapter in ``docs/``: ``poincare`` (1), ``pairwise``
 (2), ``triplets`` (3), ``levels`` and ``hier`` (4), ``losses`` (5, 9), ``head``, ``optim``,
-``sampler``, ``training`` (6), ``retrieval`` (7), ``features`` (8); then ``convention`` and
+``sampler``, ``training``, ``fitting`` (6), ``retrieval`` (7), ``features`` (8), ``closed_form``
+(18); then ``convention`` and
 ``released`` (10), ``tree`` (12) and ``oracle`` (13).
 """
 

@@ -112,8 +112,9 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="python -m hier_ref.evaluate",
         description="Recall@K, R-precision and MAP@R on the test rows of a features file, in\n"
-        "percent: of the untouched features by cosine, of a trained run by its own distance;\n"
-        "for the classes, then for each coarser level of the file.",
+        "percent: of the untouched features, of whitening and of linear discriminants by cosine,\n"
+        "of a trained run by its own distance, with a verdict; for the classes, then for each\n"
+        "coarser level of the file.",
         epilog="examples:\n"
         "  python -m hier_ref.evaluate --run runs/x --ks 1 10 100\n"
         "  python -m hier_ref.evaluate --features cub_vit.npz",

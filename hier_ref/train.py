@@ -48,22 +48,24 @@ SHORT = {"raw": "raw", "whitened": "white", "lda": "LDA"}  # as wide as the colu
 
 
 DESCRIPTION = """\
-Train a head on backbone features with a metric loss and HIER, and score it by
-image retrieval on the test rows: Recall@K, R-precision and MAP@R in percent, each
-beside that of the untouched features. Without arguments: the features that come
-with the package.
+Train a head on backbone features with a metric loss and HIER, from the best linear
+map that needs no training, for as many epochs as held-out training classes like.
+Score it by image retrieval on the test rows: Recall@K, R-precision and MAP@R in
+percent, beside the untouched features, whitening and linear discriminants; end
+with a verdict in words. Without arguments: the features that come with the package.
 """
 EPILOG = """\
 examples:
   python -m hier_ref.train
   python -m hier_ref.train --hier-weight 0
   python -m hier_ref.train --features cub_vit.npz --epochs 20 --out runs/cub
+  python -m hier_ref.train --features cub_vit.npz --tune 20
   python -m hier_ref.train --resume runs/cub
 
 A features file is an .npz, or a folder of .npy: features (N,F), labels (N,) and,
 optionally, split, class_names, levels, level_names, paths (docs/8-features.md).
-A run's folder holds head.npz, config.json, metrics.jsonl and checkpoint.npz
-(docs/6-training.md).
+A run's folder holds head.npz, config.json, metrics.jsonl, result.json and
+checkpoint.npz (docs/6-training.md).
 """
 
 
@@ -191,6 +193,8 @@ def main(argv: list[str] | None = None) -> None:
         written = run_all(fit, run, features, pictures=not args.no_pictures)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(go_on) from None
+    except BrokenPipeError:
+        raise  # nobody reads any more: no fault of the run
     except OSError as error:  # a full disk, most likely
         raise OSError(f"{error}; then {go_on}") from None
     print(f"\nwritten   {', '.join(map(str, written))}")
