@@ -204,10 +204,28 @@ def run_all(fit: Fit, run: Run, features: Features, pictures: bool) -> list[Path
     """Tune, score what needs no training, train, compare, draw; return the paths written."""
     if run.config.tune and run.asked is None:
         fit, run = tuned(run, features)
-    config, queries = run.config, features.retrieval_sets()[0].labels
+    queries = features.retrieval_sets()[0].labels
     seen = np.isin(queries, np.unique(fit.labels)).any()
     unit = "percent" if seen else "percent, unseen classes"
-    print(f"\n epoch{heading(config.recall_at, level_names(features))}  ({unit})")
+    print(f"\n epoch{heading(run.config.recall_at, level_names(features))}  ({unit})")
+    hits, scored = untrained(features, run.config)
+    if fit.validated and not fit.refitting:
+        warn_of_width(fit)
+    words = verdict(train(fit, run, features), hits, queries)
+    indented = words.replace("\n", f"\n{'':10}")
+    print(f"\nverdict   {indented}")
+    found = {"epoch": fit.best_epoch, "validation": fit.scores, "baselines": scored}
+    run.write_result(found | {"verdict": words.splitlines()})
+    written = [run.folder / name for name in (HEAD, METRICS, RESULT)]
+    if pictures:
+        from hier_ref.tree.report import show  # the tree reads runs; training never reads trees
+
+        written += show(run.folder, features)
+    return written
+
+
+def untrained(features: Features, config: Config) -> tuple[dict[str, NDArray], dict[str, dict]]:
+    """Print the scores of what needs no training; return its hits (Q,) and scores by name."""
     training, hits, scored = features.part("train"), {}, {}
     beside = baselines(training.features, training.labels, config.embedding)
     for name, embedding in beside.items():
@@ -215,24 +233,7 @@ def run_all(fit: Fit, run: Run, features: Features, pictures: bool) -> list[Path
         hits[name], scored[name] = found.rank[:, 0] < 1, _row(found, features, config)
         table = line(scores_of(found, config.recall_at), level_names(features))
         print(f"{SHORT[name]:>6}{table}", flush=True)
-    if fit.validated and not fit.refitting:
-        warn_of_width(fit)
-    words = verdict(train(fit, run, features), hits, queries)
-    indented = words.replace("\n", f"\n{'':10}")
-    print(f"\nverdict   {indented}")
-    result = {
-        "epoch": fit.best_epoch,
-        "validation": fit.scores,
-        "baselines": scored,
-        "verdict": words.splitlines(),
-    }
-    run.write_result(result)
-    written = [run.folder / name for name in (HEAD, METRICS, RESULT)]
-    if pictures:
-        from hier_ref.tree.report import show  # the tree reads runs; training never reads trees
-
-        written += show(run.folder, features)
-    return written
+    return hits, scored
 
 
 def warn_of_width(fit: Fit) -> None:
