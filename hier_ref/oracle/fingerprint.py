@@ -5,16 +5,14 @@ candidate if all that it supplied is within budget. docs/13-oracle.md.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
-from hier_ref.oracle.search import CHOICES, Patience, digits, fitted, miss
-from hier_ref.oracle.stages import CHANGES
+from hier_ref.oracle.search import digits, fitted, miss
 from hier_ref.oracle.suite import Entry, load_suite
-from hier_ref.oracle.widened import FEW, scaled
 
 
 @dataclass(frozen=True)
@@ -70,16 +68,9 @@ def fingerprint(
 
 
 def explain(
-    entries: Sequence[Entry],
-    given: Mapping[tuple[str, str], Answer],
-    declared: Convention,
-    progress: Callable[[str], None] = lambda doing: None,
-    words: bool = False,
+    entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer], declared: Convention
 ) -> list[Explanation]:
-    """Search the conventions that predict the answers given; best first.
-
-    words: only choices that are no numbers.
-    """
+    """Search the conventions that predict the answers given; best first."""
     dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
     asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
     first = _tied(declared, asked, dtype)
@@ -87,29 +78,10 @@ def explain(
     for start in dict.fromkeys((declared, EXACT, RELEASED)):
         if any(each.explains and len(each.differences) < 3 for each in found.values()):
             break
-        progress(f"search of a name, from {nearest_preset(start)[0]}")
-        names = tuple(CHOICES) if words else tuple(CHANGES)
-        end = fitted(start, asked, dtype, Patience(), names)
-        end = _tied(_simplest(end, asked, dtype), asked, dtype)
+        end = _tied(_simplest(fitted(start, asked, dtype), asked, dtype), asked, dtype)
         if end not in found and _tellable(end, asked):
             found[end] = judged(end, asked, dtype)
     return sorted(found.values(), key=lambda e: (e.asked - e.explained, len(e.differences), e.cost))
-
-
-def alternatives(
-    best: Explanation, entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer]
-) -> list[str]:
-    """Return what explains the answers as well: values that they cannot tell from those named."""
-    dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
-    asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
-    same = []
-    for name, (_, value) in best.differences.items():
-        if isinstance(value, float) and 0 < value < math.inf:
-            near = [value * k for k in (0.1, 0.5, 0.9, 1.1, 2, 10)]
-            others = (replace(best.convention, **{name: float(f"{v:.3g}")}) for v in near)
-            like = [c for c in others if judged(c, asked, dtype, all_or_none=True).explains]
-            same += [f"{name} = {getattr(convention, name):g}" for convention in like]
-    return same
 
 
 def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
@@ -121,7 +93,7 @@ def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
     ]
     for word in dict.fromkeys((convention.max_tie, *WORDS["max_tie"])):
         named = replace(convention, max_tie=word)
-        if tied and judged(named, tied, dtype, all_or_none=True).explains:
+        if tied and judged(named, tied, dtype).explains:
             return named
     return convention
 
@@ -131,7 +103,7 @@ def _simplest(convention: Convention, asked: list, dtype: str) -> Convention:
     unneeded = differences(convention, nearest_preset(convention)[1])
     for name, (_, usual) in unneeded.items():
         other = replace(convention, **{name: usual})
-        if judged(other, asked, dtype, all_or_none=True).explains:
+        if judged(other, asked, dtype).explains:
             convention = other
     return convention
 
@@ -145,30 +117,15 @@ def _tellable(convention: Convention, asked: list) -> bool:
     return shown or not 0 < convention.ball_margin < 1e-6
 
 
-def judged(
-    convention: Convention, asked: list, dtype: str, all_or_none: bool = False
-) -> Explanation:
-    """Say how well a convention explains the answers; all_or_none: look no further than needed.
-
-    Where it misses few cases, its own budgets are derived for them.
-    """
-    found = []
+def judged(convention: Convention, asked: list, dtype: str) -> Explanation:
+    """Say how well a convention explains the answers."""
+    explained, worst, cost = 0, 0.0, 0.0
     for entry, answer in asked:
-        found.append(_misses(entry, answer, convention, dtype))
-        off = sum(max(misses.values(), default=0.0) > 1 for misses in found)
-        if all_or_none and off > max(1, FEW * len(asked)):
-            break
-    if off := [n for n, misses in enumerate(found) if max(misses.values(), default=0.0) > 1]:
-        for n in off if len(off) <= max(1, FEW * len(asked)) else ():
-            for stage, times in found[n].items():
-                if times > 1:
-                    found[n][stage] = scaled(asked[n][0], dtype, stage, convention, times)
-            if all_or_none and max(found[n].values()) > 1:
-                break
-    worst = [max(misses.values(), default=0.0) for misses in found]
-    explained = sum(each <= 1 for each in worst)
-    cost = sum(digits(times) for misses in found for times in misses.values())
-    return Explanation(convention, explained, len(asked), max(worst, default=0.0), cost)
+        misses = _misses(entry, answer, convention, dtype)
+        explained += max(misses.values(), default=0.0) <= 1
+        worst = max(worst, *misses.values(), 0.0)
+        cost += sum(map(digits, misses.values()))
+    return Explanation(convention, explained, len(asked), worst, cost)
 
 
 def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) -> dict[str, float]:

@@ -28,7 +28,6 @@ from hier_ref.triplets import LEVELS, sample_draws
 FLOOR = 2e-4  # least margin of a case that is not a tie
 SAFETY = 16  # a budget is this many times the largest error of the right variants
 ROUNDINGS = 256  # and at least this many eps
-GRADIENTS = tuple(stage for stage in NEEDS if stage.startswith("grad_"))
 HOPELESS = 0.05  # budgets beyond this say that the dtype has no digits left
 
 
@@ -81,42 +80,26 @@ def margins(case: Case) -> dict[str, float]:
     s = hier_stages(case.x, case.proxies, case.draws, **case.parameters)
     least = {"lca": np.inf, "hinge": np.inf, "rank": np.inf}
     for level in LEVELS:
-        for name, rows in _margins_of(case, s, level).items():
-            least[name] = min(least[name], np.min(rows, initial=np.inf))
+        triplets, noise = case.draws.level(level)
+        d = s[PAIRS[level]]
+        for size, gumbel in zip((2, 3), noise, strict=True):
+            far = np.max([d[triplets[:, member]] for member in range(size)], axis=0)
+            logits = np.sort(gumbel - far / case.tau, axis=1)
+            if len(logits) and logits.shape[1] > 1:
+                least["lca"] = min(least["lca"], np.min(logits[:, -1] - logits[:, -2]))
+        pair, triple = s[f"lca_pair_{level}"], s[f"lca_triple_{level}"]
+        for member, sign in ((0, 1), (1, 1), (2, -1)):
+            rows = triplets[:, member]
+            inside = case.margin + sign * (d[rows, pair] - d[rows, triple])
+            least["hinge"] = min(
+                least["hinge"], np.min(np.abs(inside[pair != triple]), initial=np.inf)
+            )
         among = np.sort(s["d_zz" if level == "data" else "d_ll"], axis=1)
         k = case.neighbours
         for place in (k - 1, k, k + 1) if k else ():
             if 0 < place < among.shape[1]:
                 least["rank"] = min(least["rank"], np.min(among[:, place] - among[:, place - 1]))
     return {name: float(value) for name, value in least.items()}
-
-
-def _margins_of(case: Case, s: dict, level: str) -> dict[str, NDArray]:
-    """Return how far each triplet (T,) of a level is from a tie of its choices, of its hinges."""
-    triplets, noise = case.draws.level(level)
-    d = s[PAIRS[level]]
-    least = {name: np.full(len(triplets), np.inf) for name in ("lca", "hinge")}
-    for size, gumbel in zip((2, 3), noise, strict=True):
-        far = np.max([d[triplets[:, member]] for member in range(size)], axis=0)
-        logits = np.sort(gumbel - far / case.tau, axis=1)
-        if logits.shape[1] > 1:
-            least["lca"] = np.minimum(least["lca"], logits[:, -1] - logits[:, -2])
-    pair, triple = s[f"lca_pair_{level}"], s[f"lca_triple_{level}"]
-    for member, sign in ((0, 1), (1, 1), (2, -1)):
-        rows = triplets[:, member]
-        inside = np.abs(case.margin + sign * (d[rows, pair] - d[rows, triple]))
-        least["hinge"] = np.minimum(least["hinge"], np.where(pair == triple, np.inf, inside))
-    return least
-
-
-def clear(case: Case, floor: float = FLOOR) -> Case:
-    """Leave out the triplets that are nearer to a tie: of thousands some always are."""
-    s, kept = hier_stages(case.x, case.proxies, case.draws, **case.parameters), {}
-    for level in LEVELS:
-        rows = np.min(list(_margins_of(case, s, level).values()), axis=0) >= floor
-        kept[f"triplets_{level}"] = getattr(case, f"triplets_{level}")[rows]
-        kept[f"gumbel_{level}"] = tuple(g[rows] for g in getattr(case, f"gumbel_{level}"))
-    return replace(case, **kept)
 
 
 def drawn(
@@ -163,7 +146,7 @@ def budgets(case: Case) -> dict[str, dict[str, float]]:
     table = {}
     for dtype in ("float32", "float64"):
         try:
-            found = budgets_in(case, dtype, (EXACT, RELEASED))
+            found = _budgets_in(case, dtype)
         except ValueError:  # a point rounds onto the boundary
             continue
         kept = {stage: b for stage, b in found.items() if b < HOPELESS}
@@ -173,34 +156,16 @@ def budgets(case: Case) -> dict[str, dict[str, float]]:
     return table
 
 
-def budgets_in(
-    case: Case, dtype: str, conventions: tuple[Convention, ...], spread: Callable = variants
-) -> dict[str, float]:
-    """Return the budgets of all stages in one dtype, from right answers in some conventions. (V2).
-
-    spread: yields them, given the case, the dtype and a convention.
-    """
+def _budgets_in(case: Case, dtype: str) -> dict[str, float]:
     worst = {stage: ROUNDINGS * float(np.finfo(dtype).eps) for stage in NEEDS}
     worst |= dict.fromkeys(INTEGER, 0.0)
-    for convention in conventions:
+    for convention in (EXACT, RELEASED):
         right = answers(case, convention)
-        for name in GRADIENTS:
-            worst[name] = max(worst[name], _softmax(case, right[0]) * float(np.finfo(dtype).eps))
-        for stages in spread(case, dtype, convention):
+        for stages in variants(case, dtype, convention):
             for stage in (s for s in stages if s in worst):
                 off = min(deviation(case, stage, stages[stage], answer[stage]) for answer in right)
                 worst[stage] = max(worst[stage], SAFETY * off)
     return worst
-
-
-def _softmax(case: Case, right: dict[str, NDArray]) -> float:
-    """Return how many eps the gradient may lose where weights are exp(s - log sum exp(s)). (V3)."""
-    most = [0.0]
-    for level in LEVELS:
-        largest = np.max(right[PAIRS[level]]) / case.tau
-        noise = max(np.max(np.abs(g), initial=0.0) for g in case.draws.level(level)[1])
-        most.append(float(3 * largest * (largest + noise)))
-    return max(most)
 
 
 def write(entries: list[Entry]) -> None:

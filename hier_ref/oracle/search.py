@@ -7,7 +7,7 @@ a stage that no change explains ends the search: what is no convention gets no n
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
@@ -17,15 +17,14 @@ from hier_ref.oracle.case import Case
 from hier_ref.oracle.run import Answer
 from hier_ref.oracle.stages import CHANGES, NEEDS, Graph, deviation, downstream
 from hier_ref.oracle.suite import Entry
-from hier_ref.oracle.widened import FEW, scaled
 
-DECADES = tuple(float(f"1e-{n}") for n in range(15, 0, -1))
+DECADES = tuple(float(f"1e-{n}") for n in range(10, 0, -1))
 
 # Values that are tried, beside those of the presets; then others around the best.
 VALUES: dict[str, tuple] = {
     **dict.fromkeys(("clip_eps", "min_norm", "ball_margin"), DECADES),
     **dict.fromkeys(("mobius_denominator_eps", "artanh_margin"), DECADES),
-    "tanh_limit": tuple(n / 2 for n in range(2, 41)),
+    "tanh_limit": tuple(map(float, range(1, 21))),
     "min_reciprocal": (1, 2, 3),
     **WORDS,
 }
@@ -48,39 +47,24 @@ def miss(case: Case, stage: str, got, want, budgets: dict[str, float]) -> float:
     return off / budget if budget else (math.inf if off else 0.0)
 
 
-@dataclass
-class Patience:
-    """How many stages may still be predicted before a search gives up: some seconds' worth."""
-
-    left: int = 3000
-
-
 class Probe:
     """One answer, and what a convention makes of a stage after the candidate's earlier ones."""
 
-    def __init__(self, entry: Entry, answer: Answer, dtype: str, patience: Patience):
+    def __init__(self, entry: Entry, answer: Answer, dtype: str):
         """Take an entry of the suite and the answer to it."""
         self.stages, self.budgets = answer.wide(), entry.budgets[dtype]
-        self.entry, self.dtype, self.patience = entry, dtype, patience
         self.graph = Graph(entry.case.astype(np.float64), EXACT, self.stages)
 
-    def digits(self, stage: str, convention: Convention, own: bool = False) -> float:
-        """Digits over budget that a convention leaves in one stage; 0 where it is not given.
-
-        own: the budgets of that convention, where those of the suite are not enough.
-        """
+    def digits(self, stage: str, convention: Convention) -> float:
+        """Digits over budget that a convention leaves in one stage; 0 where it is not given."""
         if stage not in self.stages:
             return 0.0
-        self.patience.left -= 1
         self.graph = self.graph.under(convention)
         try:
             want = self.graph.follows(stage)
-            times = miss(self.graph.case, stage, self.stages[stage], want, self.budgets)
+            return digits(miss(self.graph.case, stage, self.stages[stage], want, self.budgets))
         except (ValueError, IndexError, FloatingPointError):  # no points of the ball, no proxies
-            times = math.inf
-        if own and times > 1:
-            times = scaled(self.entry, self.dtype, stage, convention, times)
-        return digits(times)
+            return digits(math.inf)
 
 
 # Flags of the cases that are searched on, "" for none; at most two of each.
@@ -88,42 +72,36 @@ SEARCHED = ("", "clip", "curvature", "ball_margin", "denominator", "artanh", "ta
 SEARCHED += ("max_tie", "own_ancestor", "mining")
 
 
-def probes(asked: list[tuple[Entry, Answer]], dtype: str, patience: Patience) -> list[Probe]:
+def probes(asked: list[tuple[Entry, Answer]], dtype: str) -> list[Probe]:
     """Take few answers that switch every branch."""
     taken: dict[str, list[Probe]] = {flag: [] for flag in SEARCHED}
     for entry, answer in asked:
         for flag in entry.case.flags or ("",):
             if len(taken.get(flag, "full")) < 2:
-                taken[flag].append(Probe(entry, answer, dtype, patience))
+                taken[flag].append(Probe(entry, answer, dtype))
                 break
     return [probe for found in taken.values() for probe in found]
 
 
-def fitted(
-    start: Convention,
-    asked: list[tuple[Entry, Answer]],
-    dtype: str,
-    patience: Patience,
-    names: tuple[str, ...] = tuple(CHANGES),
-) -> Convention:
-    """Change some fields of a convention until it explains stage after stage, as far as that goes.
+def fitted(start: Convention, asked: list[tuple[Entry, Answer]], dtype: str) -> Convention:
+    """Change a convention until it explains stage after stage, as far as that goes.
 
     If what shows first in a stage does not explain it, all that reaches it may: a change may be
     too small to be seen in the loss, and not in its gradient.
     """
-    chosen = probes(asked, dtype, patience)
+    chosen = probes(asked, dtype)
     supplied = [stage for stage in NEEDS if any(stage in probe.stages for probe in chosen)]
     for number, stage in enumerate(supplied, 1):
-        first = [name for name in names if stage in _shows(name, supplied)]
+        first = [name for name in CHANGES if stage in _shows(name, supplied)]
         hidden = _hidden(stage, supplied)
-        reaching = [name for name in names if hidden & set(CHANGES[name])]
+        reaching = [name for name in CHANGES if hidden & set(CHANGES[name])]
         by_itself = set().union(*(CHANGES[name] for name in first))
         stages = [s for s in supplied[:number] if s == stage or s in by_itself]
         end, left = _descend(start, stages, first, chosen)
         if left and len(reaching) > len(first):
             end, left = _descend(start, supplied[:number], reaching, chosen)
         start = end
-        if left or patience.left <= 0:
+        if left:
             break
     return start
 
@@ -157,7 +135,7 @@ def _descend(
         if left(here, chosen[:2], stages[-1:]) > 2 * HOPELESS:
             return here, math.inf
     start, least = here, left(here)
-    while least and chosen[0].patience.left > 0:
+    while least:
         chosen = sorted(chosen, key=lambda probe: -left(here, [probe]))
         worst, rest = chosen[:3], chosen[3:]
         best, before = here, left(here, worst)
@@ -168,9 +146,6 @@ def _descend(
         if best is here:
             break
         here = best
-    off = [probe for probe in chosen if left(here, [probe])]
-    if least and len(off) <= max(1, FEW * len(chosen)):  # right answers may round worse here
-        least = sum(probe.digits(stage, here, own=True) for probe in off for stage in stages)
     if least and here.tanh_limit != start.tanh_limit:  # it may have stood for a projection
         others = [name for name in names if name != "tanh_limit"]
         return min((here, least), _descend(start, stages, others, chosen), key=lambda end: end[1])
@@ -202,11 +177,9 @@ def neighbours(here: Convention, names: list[str], start: Convention) -> Iterato
 
 
 def _around(value: object, finely: bool) -> tuple[float, ...]:
-    """Values of one digit within a power of ten, and finely some next to any: 2 digits, 1/20."""
-    if not isinstance(value, float) or not 0 < value < math.inf:
+    """Values of one digit next to a power of ten, and finely those of two digits next to any."""
+    if not isinstance(value, float) or not 0 < value < 1:
         return ()
-    if value >= 1:
-        return tuple(value + n / 20 for n in range(-9, 10)) if finely else ()
     ones = [f"{value * k:.1g}" for n in range(2, 10) for k in (n, n / 10)]
     twos = [f"{value * n / 20:.2g}" for n in range(10, 40)] if finely else []
     return tuple(map(float, ones + twos))

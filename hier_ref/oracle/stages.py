@@ -139,15 +139,6 @@ class Graph:
         return self.known[key]
 
 
-def hinges_of(
-    case: Case, level: str, d: NDArray, lca_pair: NDArray, lca_triple: NDArray
-) -> NDArray:
-    """Return what is inside the hinges of each triplet, (3, T), given d (N, P), ancestors (T,)."""
-    members = case.draws.level(level)[0].T
-    gain = [d[a, lca_pair] - d[a, lca_triple] for a in members]
-    return np.array([gain[0] + case.margin, gain[1] + case.margin, case.margin - gain[2]])
-
-
 def hinge_of(
     case: Case,
     level: str,
@@ -157,7 +148,9 @@ def hinge_of(
     convention: Convention,
 ) -> NDArray:
     """Sum of the three hinges of each triplet (T,), given d (N, P) and the ancestors (T,)."""
-    inside = hinges_of(case, level, d, lca_pair, lca_triple)
+    members = case.draws.level(level)[0].T
+    gain = [d[a, lca_pair] - d[a, lca_triple] for a in members]
+    inside = np.array([gain[0] + case.margin, gain[1] + case.margin, case.margin - gain[2]])
     counts = (lca_pair != lca_triple) | (not convention.same_lca_mask)
     return np.maximum(inside, 0).sum(0) * counts
 

@@ -1,9 +1,8 @@
 """How strong the oracle is: `python tests/benchmarks/oracle.py [--jobs N] [MUTANT...]`.
 
-Every published mutant is checked, as a candidate that gives all stages and as a black box with
-loss and gradients: the first 258 in float64, the others in both dtypes. Prints each that
-is not judged as it should be. Once all are measured, docs/oracle.jsonl holds a line for each, of
-which oracle_tables.py makes tables; a run that was stopped goes on where it was.
+Every published mutant is checked in float64, as a candidate that gives all stages and as a black
+box that gives loss and gradients. Prints a line for each that is not judged as it should be. Once
+all are measured, docs/oracle.jsonl holds a line for each; oracle_tables.py makes the tables of it.
 """
 
 import argparse
@@ -17,17 +16,13 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from candidates.later import LATER  # noqa: E402
-from candidates.latest import LATEST  # noqa: E402
 from candidates.mutants import MUTANTS  # noqa: E402
 from candidates.plain import BLACK_BOX  # noqa: E402
-from candidates.wider import WIDER  # noqa: E402
 
 import hier_ref.oracle  # noqa: E402
 from hier_ref.files import write_bytes  # noqa: E402
 
-HALVES = {"first": (*MUTANTS, *LATER), "wider": WIDER, "latest": LATEST}
-BY_NAME = {mutant.name: mutant for half in HALVES.values() for mutant in half}
-BOTH = {mutant.name for mutant in (*WIDER, *LATEST)}  # asked in both dtypes
+BY_NAME = {mutant.name: mutant for mutant in (*MUTANTS, *LATER)}
 FORMS = {"stages": None, "black box": BLACK_BOX}
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "oracle.jsonl"
 CHECK, FINGERPRINT, SEARCH = (
@@ -81,8 +76,7 @@ def judged(name, form):
     """Check one mutant; a line of results."""
     mutant = BY_NAME[name]
     candidate = once(mutant.candidate(FORMS[form]))
-    dtypes = ("float64", "float32") if name in BOTH else ("float64",)
-    report = hier_ref.oracle.check(candidate, name=name, dtypes=dtypes)
+    report = hier_ref.oracle.check(candidate, name=name, dtypes=("float64",))
     best = report.explanations[0] if report.explanations else None
     named = {field: new for field, (_, new) in best.differences.items()} if best else None
     return {
@@ -110,44 +104,33 @@ def aimed(row):
     return caught(row) and row["first"] == true_stage(row)
 
 
-def names_of(mutant):
-    """The fields and values of the convention that a mutant is; empty where it is none."""
-    if mutant.named is None:
-        return {}
-    return dict(mutant.named if isinstance(mutant.named[0], tuple) else [mutant.named])
-
-
 def well_named(row):
     """Whether the right convention was named, or none for what is none."""
-    right, named = names_of(BY_NAME[row["mutant"]]), row["named"] or {}
-    if set(named) != set(right):
+    mutant, named = BY_NAME[row["mutant"]], row["named"]
+    if mutant.named is None:
+        return named is None
+    field, value = mutant.named
+    if named is None or set(named) != {field}:
         return False
-    return all(
-        named[field] == value or (isinstance(value, float) and abs(named[field] / value - 1) < 0.2)
-        for field, value in right.items()
+    return named[field] == value or (
+        isinstance(value, float) and abs(named[field] / value - 1) < 0.2
     )
 
 
-def measure(names, jobs, part=None):
-    """Yield a line for each mutant and form, with the time left on the way; part: kept lines."""
-    lines = part.read_text().splitlines() if part and part.exists() else []
-    kept = {(row["mutant"], row["form"]): row for row in map(json.loads, lines)}
+def measure(names, jobs):
+    """Yield a line for each mutant and form, with the time left on the way."""
     asked = [
         (name, form)
-        for name in names
         for form in FORMS
+        for name in names
         if true_stage({"mutant": name, "form": form})
     ]
-    fresh, start = [pair for pair in asked if pair not in kept], time.time()
-    yield from (kept[pair] for pair in asked if pair in kept)
+    start = time.time()
     with ProcessPoolExecutor(jobs, initializer=prepare) as pool:
-        for number, row in enumerate(pool.map(judged, *zip(*fresh, strict=True)), 1):
-            left = (time.time() - start) / number * (len(fresh) - number)
+        for number, row in enumerate(pool.map(judged, *zip(*asked, strict=True)), 1):
+            left = (time.time() - start) / number * (len(asked) - number)
             if not (aimed(row) and well_named(row)):
-                print(f"{number}/{len(fresh)}, {left:.0f} s left:", *row.values(), flush=True)
-            if part:
-                with open(part, "a") as file:
-                    file.write(json.dumps(row) + "\n")
+                print(f"{number}/{len(asked)}, {left:.0f} s left:", *row.values(), flush=True)
             yield row
 
 
@@ -159,15 +142,13 @@ def main():
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(BY_NAME)):
         parser.error(f"no such mutant: {' '.join(unknown)}")
-    part = None if args.names else RESULTS.with_suffix(".part")
-    rows = list(measure(args.names or BY_NAME, args.jobs, part))
+    rows = list(measure(args.names or BY_NAME, args.jobs))
     for form in FORMS:
         some = [row for row in rows if row["form"] == form]
         right = (sum(map(judge, some)) for judge in (caught, aimed, well_named))
         print(f"{form}: {len(some)} mutants; caught, located, named or left: ", *right)
     if not args.names:
         write_bytes(RESULTS, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        part.unlink()
 
 
 if __name__ == "__main__":
