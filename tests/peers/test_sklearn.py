@@ -186,7 +186,7 @@ def test_a_missing_number_is_refused():
 
 
 def test_repr_is_in_the_style_of_scikit_learn():
-    assert repr(HierHead(epochs=3, loss="MS")) == "HierHead(loss='MS', epochs=3)"
+    assert repr(HierHead(epochs=3, loss="PA")) == "HierHead(loss='PA', epochs=3)"
     assert repr(make_pipeline(StandardScaler(), HierHead(epochs=3))).endswith(
         "HierHead(epochs=3))])"
     )
