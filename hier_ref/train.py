@@ -63,7 +63,8 @@ examples:
   python -m hier_ref.train --resume runs/cub
 
 A features file is an .npz, or a folder of .npy: features (N,F), labels (N,) and,
-optionally, split, class_names, levels, level_names, paths (docs/8-features.md).
+optionally, split, class_names, levels, level_names, level_values, paths
+(docs/8-features.md).
 A run's folder holds head.npz, config.json, metrics.jsonl, result.json and
 checkpoint.npz (docs/6-training.md).
 """
@@ -161,6 +162,9 @@ def make_parser() -> Parser:
         action="store_true",
         help="write neither the tree that was found nor pictures at the end",
     )
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="where the images are that pictures show"
+    )
     add_options(parser)
     return parser
 
@@ -186,11 +190,13 @@ def main(argv: list[str] | None = None) -> None:
     """Train as the options say."""
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.images and not args.images.is_dir():
+        raise ValueError(f"--images {args.images}: no folder there, expected one of images")
     fit, run, features = prepare(args)
     print(describe(fit, run, features))
     go_on = f"go on with: {parser.prog} --resume {shlex.quote(str(run.folder))}"
     try:
-        written = run_all(fit, run, features, pictures=not args.no_pictures)
+        written = run_all(fit, run, features, not args.no_pictures, args.images)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(go_on) from None
     except BrokenPipeError:
@@ -200,7 +206,9 @@ def main(argv: list[str] | None = None) -> None:
     print(f"\nwritten   {', '.join(map(str, written))}")
 
 
-def run_all(fit: Fit, run: Run, features: Features, pictures: bool) -> list[Path]:
+def run_all(
+    fit: Fit, run: Run, features: Features, pictures: bool, images: Path | None = None
+) -> list[Path]:
     """Tune, score what needs no training, train, compare, draw; return the paths written."""
     if run.config.tune and run.asked is None:
         fit, run = tuned(run, features)
@@ -220,7 +228,7 @@ def run_all(fit: Fit, run: Run, features: Features, pictures: bool) -> list[Path
     if pictures:
         from hier_ref.tree.report import show  # the tree reads runs; training never reads trees
 
-        written += show(run.folder, features)
+        written += show(run.folder, features, images)
     return written
 
 

@@ -42,6 +42,19 @@ def test_training_ends_by_writing_and_naming_what_can_be_shown(options, shown, t
                 assert picture.width >= 700 and len(picture.getcolors(2**20)) > 2
 
 
+def test_images_of_a_folder_are_shown_at_the_end_of_training(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (40, 40), (250, 0, 250)).save(folder / "a.png")
+    features = save(tmp_path / "f.npz", paths=np.full(96, "a.png"))
+    argv = ["--features", features, "--out", tmp_path / "run", "--images", folder]
+    ended = call(main, *argv, *words(**(SIZES | {"epochs": 1})), pictures=True)
+    assert ended.code == 0, ended.err
+    with Image.open(tmp_path / "run" / "retrieval.png") as sheet:
+        colours = {colour for _, colour in sheet.convert("RGB").getcolors(2**20)}
+    assert (250, 0, 250) in colours
+
+
 def test_the_same_run_draws_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

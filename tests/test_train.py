@@ -362,6 +362,11 @@ def test_a_test_row_that_the_dtype_cannot_hold_is_refused_before_anything_is_wri
     assert train("--out", "r", features="far.npz", dtype="float64").code == 0
 
 
+def test_a_folder_of_images_that_is_none_is_refused_before_training():
+    line = refused(train("--out", "r", "--images", "none"), files("."))
+    assert line == "--images none: no folder there, expected one of images"
+
+
 def test_features_without_a_name_are_refused():
     before = files(".")
     for features in ("", " "):
@@ -685,7 +690,7 @@ def test_help_teaches_every_option():
 
 
 def test_options_arrive_as_they_are_and_defaults_are_those_of_config():
-    parser, given = make_parser(), {"features", "out", "resume", "no_pictures"}
+    parser, given = make_parser(), {"features", "out", "resume", "no_pictures", "images"}
     assert vars(parser.parse_args([])).keys() == given
     for each in fields(Config):
         argv = words(**{each.name: each.default})

@@ -132,15 +132,16 @@ def told(tree: Tree, names: list[str], run: Material) -> list[str]:
     ]
 
 
-def show(folder: Path, features: Features) -> list[Path]:
+def show(folder: Path, features: Features, images: Path | None = None) -> list[Path]:
     """Write what can be shown of a finished run into its folder; return the paths.
 
-    A run without proxies has no tree, and one on the sphere is not laid out at all.
+    `images` is the folder that the features' paths are below. A run without proxies has no tree,
+    and one on the sphere is not laid out at all.
     """
     run, metrics = open_run(folder), finished_metrics(folder)
     if not run.config.c:
         return save_curves(folder, metrics)
-    material = gather(folder, features)
+    material = gather(folder, features, images=images)
     if material.l is None:
         return save_curves(folder, metrics) + save_retrieval(folder, material)
     return save_all(folder, material, read_all(material), DEFAULT_RULE, metrics)
