@@ -18,7 +18,7 @@ from images import centre, decode, normalise
 from listing import Listing
 from numpy.lib.format import open_memmap
 
-from hier_ref.features import CONTRACT, VALUE_CHECKS, Features, half_split
+from hier_ref.features.contract import CONTRACT, VALUE_CHECKS, Features, half_split
 from hier_ref.files import read_arrays, write_bytes
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from listing import Image, Listing, images_of, inside, listing, number, refuse, subfolders, table
 from scipy.io import loadmat
 
-from hier_ref.features import PROTOCOLS
+from hier_ref.features.contract import PROTOCOLS
 
 
 class Layout(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from hier_ref.features import PROTOCOLS
+from hier_ref.features.contract import PROTOCOLS
 
 SPLIT = ("train", "test", "query", "gallery")  # rows of one word lie together, in this order
 

@@ -1,10 +1,10 @@
 """HIER written out: hierarchical regularisation for metric learning in the Poincaré ball.
 
-Read the modules in this order, each with its chapter in ``docs/``: ``poincare`` (1), ``pairwise``
-(2), ``triplets`` (3), ``levels`` and ``hier`` (4), ``losses`` (5, 9), ``head``, ``optim``,
-``sampler``, ``training``, ``fitting`` (6), ``retrieval`` (7), ``features`` (8), ``closed_form``
-(18); then ``convention`` and
-``released`` (10), ``tree`` (12) and ``oracle`` (13).
+Read in this order, each with its chapter in ``docs/``: ``poincare`` (1), ``pairwise`` (2),
+``triplets`` (3), ``levels`` and ``hier`` (4), ``losses/`` (5, 9), ``training/`` (6),
+``retrieval/`` (7), ``features/`` (8), ``baselines/`` (18); then ``convention`` and ``released/``
+(10), ``tree/`` (12), ``oracle/`` (13) and ``draw/`` (16). ``runs/`` is a run on disk; ``train``
+and ``evaluate`` are the commands.
 """
 
 from hier_ref.interrupts import end_silently

@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.baselines import Embedding, baselines, raw
+from hier_ref.baselines.embeddings import Embedding, baselines, raw
+from hier_ref.baselines.verdict import verdict
 from hier_ref.command import Parser, note, run_command
-from hier_ref.config import Config
 from hier_ref.convention import CONVENTIONS
-from hier_ref.features import Features
-from hier_ref.retrieval import Ranking, rank_gallery, recall_from_ranks
-from hier_ref.runs import as_named, open_run, read_named
-from hier_ref.training import embed
-from hier_ref.verdict import verdict
+from hier_ref.features.contract import Features
+from hier_ref.retrieval.recall import Ranking, rank_gallery, recall_from_ranks
+from hier_ref.runs.folder import as_named, open_run, read_named
+from hier_ref.training.config import Config
+from hier_ref.training.step import embed
 
 ROWS = 8192  # images embedded at once
 

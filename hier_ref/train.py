@@ -1,6 +1,6 @@
 """Train a head on backbone features: `python -m hier_ref.train --features cub_vit.npz`.
 
-What a run prints and writes; the training itself is `hier_ref.training`. Chapter:
+What a run prints and writes; the training itself is `hier_ref.training.step`. Chapter:
 docs/6-training.md.
 """
 
@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.baselines import baselines
+from hier_ref.baselines.embeddings import baselines
+from hier_ref.baselines.verdict import over_classes, verdict
 from hier_ref.command import Parser, note, run_command
-from hier_ref.config import Config, add_options
-from hier_ref.estimator import HierHead
 from hier_ref.evaluate import (
     Scores,
     heading,
@@ -24,13 +23,11 @@ from hier_ref.evaluate import (
     ranking,
     scores_of,
 )
-from hier_ref.features import Features
+from hier_ref.features.contract import Features
 from hier_ref.files import write_arrays
-from hier_ref.fitting import Fit, evaluating
-from hier_ref.prepare import begin_fit, describe, prepare
 from hier_ref.progress import Progress
-from hier_ref.retrieval import Ranking
-from hier_ref.runs import (
+from hier_ref.retrieval.recall import Ranking
+from hier_ref.runs.folder import (
     CHECKPOINT,
     HEAD,
     METRICS,
@@ -38,9 +35,12 @@ from hier_ref.runs import (
     TUNING,
     Run,
 )
-from hier_ref.training import Params, embed, mean_losses
-from hier_ref.tuning import tune
-from hier_ref.verdict import over_classes, verdict
+from hier_ref.runs.prepare import begin_fit, describe, prepare
+from hier_ref.training.config import Config, add_options
+from hier_ref.training.estimator import HierHead
+from hier_ref.training.fitting import Fit, evaluating
+from hier_ref.training.step import Params, embed, mean_losses
+from hier_ref.training.tuning import tune
 
 __all__ = ["HierHead", "main", "train"]
 

@@ -28,11 +28,11 @@ if __name__ == "__main__":
 
 from synthetic import SIZES, call, clustered, files, save, words
 
-from hier_ref.config import Config
 from hier_ref.evaluate import main as evaluate
 from hier_ref.files import write_arrays
-from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS
+from hier_ref.runs.folder import CHECKPOINT, CONFIG, HEAD, METRICS
 from hier_ref.train import main as train
+from hier_ref.training.config import Config
 from hier_ref.tree.report import main as tree
 
 SECONDS, LONGEST = 5, 300

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from synthetic import SIZES, call, files, save, words
 
-from hier_ref.runs import CONFIG, HEAD
+from hier_ref.runs.folder import CONFIG, HEAD
 from hier_ref.train import main as train
 
 OPTIONS = words(**(SIZES | {"epochs": 8, "eval_every": 2}))

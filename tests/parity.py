@@ -11,10 +11,11 @@ import numpy as np
 from autograd import make_vjp
 from checks import limit, relative
 
-from hier_ref import released, released_maps
 from hier_ref.hier import ball_points, ball_points_vjp, hier_stages
 from hier_ref.levels import Rule, level_stages
-from hier_ref.released_mining import replay_triplets
+from hier_ref.released import arithmetic as released
+from hier_ref.released import maps as released_maps
+from hier_ref.released.mining import replay_triplets
 from hier_ref.triplets import LEVELS, Draws, mutual_neighbours, sample_triplets
 
 GOLDEN = Path(__file__).with_name("golden")

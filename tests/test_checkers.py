@@ -13,8 +13,9 @@ import pytest
 from autograd import make_vjp
 from checks import check_vjp
 
-from hier_ref import head, losses, pairwise, poincare
+from hier_ref import losses, pairwise, poincare
 from hier_ref.losses import multi_similarity
+from hier_ref.training import head
 
 C = 0.7  # curvature: large enough that every term with c in it matters
 LABELS = np.array([0, 0, 1, 3, 3, 3])  # of 5 classes; classes 2 and 4 are absent

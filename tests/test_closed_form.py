@@ -9,8 +9,8 @@ from checks import exact, limit, relative
 from scipy.linalg import eigh, subspace_angles
 from scipy.stats import multivariate_normal
 
-from hier_ref import closed_form
-from hier_ref.closed_form import (
+from hier_ref.baselines import closed_form
+from hier_ref.baselines.closed_form import (
     SHRINKAGES,
     UNJUDGED,
     Moments,
@@ -24,8 +24,8 @@ from hier_ref.closed_form import (
     shrunk,
     whitening,
 )
-from hier_ref.head import head_forward, layer_norm
-from hier_ref.retrieval import recall_at_k
+from hier_ref.retrieval.recall import recall_at_k
+from hier_ref.training.head import head_forward, layer_norm
 
 EPS = np.finfo(float).eps
 AS_IS = np.asarray

@@ -9,14 +9,14 @@ import pytest
 from checks import limit, relative
 from synthetic import SIZES, call, save, words
 
-from hier_ref.config import Config
 from hier_ref.convention import CONVENTIONS, EXACT, RELEASED
 from hier_ref.evaluate import main as evaluate_main
 from hier_ref.files import read_arrays
 from hier_ref.losses import LOSSES
-from hier_ref.runs import CHECKPOINT, HEAD, METRICS
+from hier_ref.runs.folder import CHECKPOINT, HEAD, METRICS
 from hier_ref.train import main as train_main
-from hier_ref.training import GRADIENTS, init_params, points, points_vjp
+from hier_ref.training.config import Config
+from hier_ref.training.step import GRADIENTS, init_params, points, points_vjp
 
 SMALL = {"embedding": 8, "proxies": 12, "neighbours": 5, "triplets": 3, "dtype": "float64"}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hier_ref.features import CONTRACT, read_features
-from hier_ref.retrieval import first_hit_rank, recall_from_ranks
+from hier_ref.features.contract import CONTRACT, read_features
+from hier_ref.retrieval.recall import first_hit_rank, recall_from_ranks
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 FILE = DATA / "emoji.npz"

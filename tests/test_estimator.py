@@ -12,13 +12,13 @@ import pytest
 from scipy.sparse import csr_array
 from synthetic import SIZES, call, clustered, save, words
 
-from hier_ref.config import Config
-from hier_ref.estimator import HierHead
-from hier_ref.features import read_features
+from hier_ref.features.contract import read_features
 from hier_ref.files import read_arrays
-from hier_ref.runs import HEAD
+from hier_ref.runs.folder import HEAD
 from hier_ref.train import HierHead as Public
 from hier_ref.train import main
+from hier_ref.training.config import Config
+from hier_ref.training.estimator import HierHead
 
 X, Y = clustered()["features"], clustered()["labels"]
 

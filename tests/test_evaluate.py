@@ -9,12 +9,12 @@ import pytest
 from synthetic import SIZES, call, clustered, files, save, words
 
 from hier_ref import evaluate
-from hier_ref.config import Config
 from hier_ref.evaluate import Scores, heading, level_names, line, main, raw, score
-from hier_ref.features import read_features
+from hier_ref.features.contract import read_features
 from hier_ref.files import write_arrays
-from hier_ref.runs import HEAD, METRICS, open_run
+from hier_ref.runs.folder import HEAD, METRICS, open_run
 from hier_ref.train import main as train_main
+from hier_ref.training.config import Config
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from images import centre, decode, normalise
 from miniatures import BUILD, put
 from synthetic import call, files
 
-from hier_ref.features import read_features
+from hier_ref.features.contract import read_features
 
 ROOT = Path(__file__).resolve().parents[1]
 MEAN, STD, CROP = (0.5, 0.4, 0.3), (0.5, 0.25, 0.2), 28

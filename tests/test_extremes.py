@@ -16,15 +16,6 @@ from checks import exact, limit, norm_eps
 from synthetic import SIZES, clustered
 
 from hier_ref import poincare
-from hier_ref.config import SCHEDULES, Config
-from hier_ref.head import (
-    gelu,
-    gelu_vjp,
-    init_head,
-    layer_norm,
-    layer_norm_vjp,
-    relu,
-)
 from hier_ref.hier import hier_grad, hier_loss, hier_stages, sample_draws
 from hier_ref.levels import Rule, choice_weights, choice_weights_vjp, level_loss, level_stages
 from hier_ref.losses import LOSSES, ProxyAnchor, SoftTriple, cosine, unit, unit_vjp
@@ -33,7 +24,18 @@ from hier_ref.losses.pair_softmax import PairSoftmax
 from hier_ref.losses.parts import class_proxies
 from hier_ref.losses.soft_triple import soft_maximum
 from hier_ref.losses.softmax import NormSoftmax
-from hier_ref.optim import (
+from hier_ref.pairwise import pairwise_distance, pairwise_distance_vjp, pairwise_sq
+from hier_ref.poincare import clip_norm, distance, expmap0, gap, logmap0, mobius_add, to_ball
+from hier_ref.training.config import SCHEDULES, Config
+from hier_ref.training.head import (
+    gelu,
+    gelu_vjp,
+    init_head,
+    layer_norm,
+    layer_norm_vjp,
+    relu,
+)
+from hier_ref.training.optim import (
     SGD,
     AdamW,
     clip_by_norm,
@@ -41,13 +43,11 @@ from hier_ref.optim import (
     step_decay,
     warmup,
 )
-from hier_ref.optim import (
+from hier_ref.training.optim import (
     cosine as cosine_schedule,
 )
-from hier_ref.pairwise import pairwise_distance, pairwise_distance_vjp, pairwise_sq
-from hier_ref.poincare import clip_norm, distance, expmap0, gap, logmap0, mobius_add, to_ball
-from hier_ref.sampler import batches_per_epoch, class_batches
-from hier_ref.training import Trainer, embed
+from hier_ref.training.sampler import batches_per_epoch, class_batches
+from hier_ref.training.step import Trainer, embed
 from hier_ref.triplets import mutual_neighbours, sample_triplets
 
 SCALES = {

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from synthetic import SIZES, call, save, words
 
-from hier_ref import fitting
-from hier_ref.config import Config
 from hier_ref.evaluate import main as evaluate
 from hier_ref.files import read_arrays
-from hier_ref.fitting import Fit, held_out
-from hier_ref.head import head_forward
-from hier_ref.retrieval import recall_at_k
-from hier_ref.runs import CHECKPOINT, HEAD, METRICS, RESULT, TUNING
-from hier_ref.sampler import batches_per_epoch
-from hier_ref.starts import start_head
+from hier_ref.retrieval.recall import recall_at_k
+from hier_ref.runs.folder import CHECKPOINT, HEAD, METRICS, RESULT, TUNING
 from hier_ref.train import main
-from hier_ref.training import group, init_params
-from hier_ref.tuning import drawn_settings, rounds
+from hier_ref.training import fitting
+from hier_ref.training.config import Config
+from hier_ref.training.fitting import Fit, held_out
+from hier_ref.training.head import head_forward
+from hier_ref.training.sampler import batches_per_epoch
+from hier_ref.training.starts import start_head
+from hier_ref.training.step import group, init_params
+from hier_ref.training.tuning import drawn_settings, rounds
 
 VALIDATED = SIZES | {"validate": 0.25, "batch": 12, "start": "lda", "lr_head": 1e-3}
 

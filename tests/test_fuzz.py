@@ -5,7 +5,8 @@ import kills
 import numpy as np
 import pytest
 
-from hier_ref import features, seals
+from hier_ref.features import contract as features
+from hier_ref.runs import seals
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)
@@ -25,8 +26,8 @@ def test_kills_lose_nothing():
 
 def test_damage_that_passes_is_seen(monkeypatch):
     monkeypatch.setattr(seals, "digest", lambda features: "the same")
-    monkeypatch.setattr("hier_ref.runs.digest", lambda features: "the same")
-    monkeypatch.setattr("hier_ref.prepare.digest", lambda features: "the same")
+    monkeypatch.setattr("hier_ref.runs.folder.digest", lambda features: "the same")
+    monkeypatch.setattr("hier_ref.runs.prepare.digest", lambda features: "the same")
     with pytest.raises(AssertionError):
         fuzz.fuzz("runs", 80, seed=1)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from checks import check_vjp, exact, limit, norm_eps, relative
 
-from hier_ref.head import (
+from hier_ref.training.head import (
     ACTIVATIONS,
     gelu,
     gelu_vjp,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from checks import exact, limit
 
-from hier_ref.exact_keys import PairKeys, width
-from hier_ref.keys import Codes, Points, ranking_keys
 from hier_ref.poincare import gap
-from hier_ref.retrieval import LONG, rank_gallery
+from hier_ref.retrieval.exact_keys import PairKeys, width
+from hier_ref.retrieval.keys import Codes, Points, ranking_keys
+from hier_ref.retrieval.recall import LONG, rank_gallery
 
 DIMENSIONS = [1, 2, 7, 128, 512]
 # Distance from the boundary, and how far apart the points are, as parts of their length.

@@ -10,7 +10,7 @@ from listing import LayoutError
 from miniatures import BUILD, INSHOP, SOP_TEST, SOP_TRAIN, put, split_folder
 from scipy.io import savemat
 
-from hier_ref.features import half_split
+from hier_ref.features.contract import half_split
 
 CUB = "CUB_200_2011/images"
 SOP = "Stanford_Online_Products"

@@ -13,16 +13,24 @@ from autograd import make_vjp
 from cases import make_inputs
 from checks import limit, relative
 
-from hier_ref import poincare, released, released_maps
-from hier_ref.config import Config
+from hier_ref import poincare
 from hier_ref.convention import CONVENTIONS, EXACT, RELEASED, Convention
 from hier_ref.hier import ball_points, hier_grad, hier_stages, sample_draws
 from hier_ref.losses import LOSSES
 from hier_ref.oracle import Case, reference
 from hier_ref.pairwise import pairwise_distance
-from hier_ref.retrieval import MISS, first_hit_rank, rank_gallery, recall_at_k, recall_from_ranks
-from hier_ref.sampler import class_batches
-from hier_ref.training import batch_gradient, init_params
+from hier_ref.released import arithmetic as released
+from hier_ref.released import maps as released_maps
+from hier_ref.retrieval.recall import (
+    MISS,
+    first_hit_rank,
+    rank_gallery,
+    recall_at_k,
+    recall_from_ranks,
+)
+from hier_ref.training.config import Config
+from hier_ref.training.sampler import class_batches
+from hier_ref.training.step import batch_gradient, init_params
 from hier_ref.triplets import mutual_neighbours, nearest_neighbours, sample_triplets
 
 CHAPTER = Path(__file__).resolve().parents[1] / "docs" / "11-odd-inputs.md"

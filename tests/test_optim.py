@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from checks import exact, limit, norm_eps
 
-from hier_ref.optim import SGD, AdamW, cosine
+from hier_ref.training.optim import SGD, AdamW, cosine
 
 
 def problem(seed=0, steps=6, dtype=np.float64):

@@ -7,10 +7,11 @@ import parity
 import pytest
 from checks import limit
 
-from hier_ref import released, released_maps
 from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.hier import ball_points
-from hier_ref.retrieval import first_hit_rank, rank_gallery, recall_from_ranks
+from hier_ref.released import arithmetic as released
+from hier_ref.released import maps as released_maps
+from hier_ref.retrieval.recall import first_hit_rank, rank_gallery, recall_from_ranks
 
 FIELDS = [field.name for field in dataclasses.fields(Convention)]
 

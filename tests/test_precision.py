@@ -8,10 +8,10 @@ from checks import limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hier_ref import retrieval
 from hier_ref.poincare import distance, to_ball
-from hier_ref.precision import precision_at_r
-from hier_ref.retrieval import MISS, first_hit_rank, rank_gallery
+from hier_ref.retrieval import recall as retrieval
+from hier_ref.retrieval.precision import precision_at_r
+from hier_ref.retrieval.recall import MISS, first_hit_rank, rank_gallery
 
 
 def scene(seed=0, size=60, dim=5, classes=6):

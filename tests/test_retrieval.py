@@ -7,10 +7,11 @@ from checks import exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hier_ref import keys, retrieval
-from hier_ref.keys import Points
 from hier_ref.poincare import distance, gap, mobius_add, to_ball
-from hier_ref.retrieval import MISS, first_hit_rank, recall_at_k, recall_from_ranks
+from hier_ref.retrieval import keys
+from hier_ref.retrieval import recall as retrieval
+from hier_ref.retrieval.keys import Points
+from hier_ref.retrieval.recall import MISS, first_hit_rank, recall_at_k, recall_from_ranks
 
 # On a line through the origin, c = 1: distances from the origin are 2 artanh|x|.
 LINE = np.array([[0.1], [-0.2], [0.3], [-0.4], [0.5]])

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from synthetic import save
 
-from hier_ref import files, machine
-from hier_ref.config import Config
-from hier_ref.features import read_features
+from hier_ref import files
+from hier_ref.features.contract import read_features
 from hier_ref.files import FileError, read_arrays, write_arrays, write_bytes
-from hier_ref.runs import (
+from hier_ref.runs import machine
+from hier_ref.runs.folder import (
     CHECKPOINT,
     CONFIG,
     HEAD,
@@ -25,7 +25,8 @@ from hier_ref.runs import (
     open_run,
     recorded_machine,
 )
-from hier_ref.seals import digest, sealed
+from hier_ref.runs.seals import digest, sealed
+from hier_ref.training.config import Config
 
 CONTENT = {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32)}
 
@@ -400,8 +401,8 @@ def test_two_runs_of_one_name_get_two_folders(tmp_path):
 
 def test_of_many_processes_each_gets_a_folder_of_its_own(tmp_path):
     claim = (
-        "import sys; from pathlib import Path; from hier_ref.runs import Run; "
-        "from hier_ref.config import Config; sys.stdin.read(1); "
+        "import sys; from pathlib import Path; from hier_ref.runs.folder import Run; "
+        "from hier_ref.training.config import Config; sys.stdin.read(1); "
         "print(Run(Path('x'), Config(), '', '').claim().folder)"
     )
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hier_ref.sampler import batches_per_epoch, class_batches
+from hier_ref.training.sampler import batches_per_epoch, class_batches
 
 
 def epoch(labels, batch_size, per_class, seed=0):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from checks import exact, limit
 
-from hier_ref.optim import clip_by_norm, clip_by_value, constant, cosine, step_decay, warmup
+from hier_ref.training.optim import (
+    clip_by_norm,
+    clip_by_value,
+    constant,
+    cosine,
+    step_decay,
+    warmup,
+)
 
 
 def some_gradients():

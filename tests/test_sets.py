@@ -16,8 +16,8 @@ import synthetic_sets  # noqa: E402
 from make import SETS, make  # noqa: E402
 from pictures import Picture  # noqa: E402
 
-from hier_ref.closed_form import moments  # noqa: E402
-from hier_ref.features import read_features  # noqa: E402
+from hier_ref.baselines.closed_form import moments  # noqa: E402
+from hier_ref.features.contract import read_features  # noqa: E402
 
 
 @pytest.mark.parametrize("name", synthetic_sets.MODELS)

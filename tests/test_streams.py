@@ -10,7 +10,7 @@ import pytest
 from synthetic import SIZES, files, save, words
 
 from hier_ref.command import one_line
-from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT
+from hier_ref.runs.folder import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -15,7 +15,7 @@ import study_tables
 from study_plan import Case
 from study_regimes import REGIMES, TEST, VALIDATION, data_name
 
-from hier_ref.config import Config
+from hier_ref.training.config import Config
 
 ROWS = study.read()
 HIER_ONLY = {"hier_weight", "lr_proxies", "proxies", "triplets"}

@@ -8,11 +8,12 @@ from checks import limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hier_ref import exact_keys, keys, order, retrieval
-from hier_ref.features import default_features, read_features
-from hier_ref.keys import Points
+from hier_ref.features.contract import default_features, read_features
 from hier_ref.poincare import gap
-from hier_ref.retrieval import MISS, first_hit_rank, rank_gallery, recall_from_ranks
+from hier_ref.retrieval import exact_keys, keys, order
+from hier_ref.retrieval import recall as retrieval
+from hier_ref.retrieval.keys import Points
+from hier_ref.retrieval.recall import MISS, first_hit_rank, rank_gallery, recall_from_ranks
 
 TYPES = [np.float32, np.float64]
 

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from synthetic import SIZES, call, clustered, files, save, words
 
-from hier_ref import training
-from hier_ref.config import Config
 from hier_ref.evaluate import main as evaluate
-from hier_ref.features import default_features
+from hier_ref.features.contract import default_features
 from hier_ref.files import read_arrays, write_arrays
-from hier_ref.runs import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT, open_run
+from hier_ref.runs.folder import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT, open_run
 from hier_ref.train import main, make_parser
+from hier_ref.training import step as training
+from hier_ref.training.config import Config
 from hier_ref.tree.report import main as tree
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,11 +5,11 @@ import pytest
 from checks import central_difference, check_vjp, limit, relative
 from synthetic import N_FEATURES, SIZES, clustered
 
-from hier_ref.config import Config
-from hier_ref.head import head_forward, head_vjp
 from hier_ref.hier import ball_points, hier_grad
 from hier_ref.losses import LOSSES
-from hier_ref.training import (
+from hier_ref.training.config import Config
+from hier_ref.training.head import head_forward, head_vjp
+from hier_ref.training.step import (
     Trainer,
     batch_autograd,
     batch_gradient,

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from synthetic import SIZES, call, clustered, files, save, words
 
-from hier_ref.features import read_features
+from hier_ref.features.contract import read_features
 from hier_ref.train import main as train_main
 from hier_ref.tree import read_tree
 from hier_ref.tree.material import gather, unseen_rows

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hier_ref.verdict import over_classes, verdict
+from hier_ref.baselines.verdict import over_classes, verdict
 
 LABELS = np.repeat(np.arange(100), 10)
 

@@ -16,7 +16,7 @@ from hier_ref.convention import Convention
 from hier_ref.levels import Rule, level_loss
 from hier_ref.oracle.case import Case
 from hier_ref.oracle.stages import PAIRS, Graph
-from hier_ref.released import artanh, curvature, norm
+from hier_ref.released.arithmetic import artanh, curvature, norm
 
 
 def expmap0(u: NDArray, c: float, r: float, k: Convention) -> NDArray:

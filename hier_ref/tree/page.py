@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hier_ref.draw.canvas import PALETTE, mixed
 from hier_ref.draw.layout import layout
 from hier_ref.draw.sprites import ACROSS, SIDE, Sprites, sprites
-from hier_ref.runs import write_bytes
+from hier_ref.runs.folder import write_bytes
 from hier_ref.tree.material import Material
 from hier_ref.tree.scores import dendrogram_purity
 from hier_ref.tree.structure import NONE, PROXY, Tree

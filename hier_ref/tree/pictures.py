@@ -9,7 +9,7 @@ from PIL import Image
 
 from hier_ref.draw import draw_curves, draw_disk, draw_retrieval, save_image
 from hier_ref.pairwise import pairwise_distance
-from hier_ref.runs import open_run
+from hier_ref.runs.folder import open_run
 from hier_ref.tree.material import Material
 from hier_ref.tree.structure import Tree
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.baselines import raw
+from hier_ref.baselines.embeddings import raw
 from hier_ref.command import Parser, note
-from hier_ref.features import Features
+from hier_ref.features.contract import Features
 from hier_ref.losses import unit
 from hier_ref.pairwise import pairwise_distance, pairwise_sq
-from hier_ref.runs import open_run
+from hier_ref.runs.folder import open_run
 from hier_ref.tree.export import node_names, write_tree
 from hier_ref.tree.material import LIMIT, Material, gather
 from hier_ref.tree.page import save_page

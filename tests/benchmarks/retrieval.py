@@ -13,7 +13,7 @@ import tracemalloc
 import numpy as np
 
 from hier_ref.poincare import to_ball
-from hier_ref.retrieval import first_hit_rank, rank_gallery
+from hier_ref.retrieval.recall import first_hit_rank, rank_gallery
 
 
 def clustered(rng, size, dim=128, c=0.1):

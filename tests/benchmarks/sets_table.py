@@ -25,12 +25,12 @@ import make  # noqa: E402  (it puts the package and the sets on the path)
 import numpy as np  # noqa: E402
 import synthetic_sets  # noqa: E402
 
-from hier_ref.baselines import raw  # noqa: E402
-from hier_ref.closed_form import choose_shrinkage, fit_lda, fit_whitening, lda  # noqa: E402
-from hier_ref.estimator import HierHead  # noqa: E402
-from hier_ref.features import Features, read_features  # noqa: E402
-from hier_ref.head import head_forward  # noqa: E402
-from hier_ref.retrieval import first_hit_rank  # noqa: E402
+from hier_ref.baselines.closed_form import choose_shrinkage, fit_lda, fit_whitening, lda  # noqa: E402
+from hier_ref.baselines.embeddings import raw  # noqa: E402
+from hier_ref.features.contract import Features, read_features  # noqa: E402
+from hier_ref.retrieval.recall import first_hit_rank  # noqa: E402
+from hier_ref.training.estimator import HierHead  # noqa: E402
+from hier_ref.training.head import head_forward  # noqa: E402
 
 WIDTH, RESAMPLES, SEED = 128, 1000, 0
 

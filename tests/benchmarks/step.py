@@ -15,13 +15,13 @@ from functools import partial
 
 import numpy as np
 
-from hier_ref.config import Config
-from hier_ref.head import head_forward, head_vjp
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad
 from hier_ref.losses import LOSSES
-from hier_ref.optim import AdamW
 from hier_ref.pairwise import pairwise_distance, pairwise_distance_vjp
-from hier_ref.training import batch_autograd, batch_gradient, draw, group, init_params
+from hier_ref.training.config import Config
+from hier_ref.training.head import head_forward, head_vjp
+from hier_ref.training.optim import AdamW
+from hier_ref.training.step import batch_autograd, batch_gradient, draw, group, init_params
 from hier_ref.triplets import LEVELS, Draws
 
 N_FEATURES, N_CLASSES = 256, 90

@@ -20,14 +20,14 @@ import numpy as np
 from study_plan import BASE, best, is_final_of_a_regime, stages
 from study_regimes import prepare
 
-from hier_ref.baselines import raw
-from hier_ref.config import Config
+from hier_ref.baselines.embeddings import raw
 from hier_ref.evaluate import score
-from hier_ref.features import Features, default_features, read_features
-from hier_ref.head import head_forward
-from hier_ref.sampler import class_batches
-from hier_ref.training import Trainer, batch_gradient, embed, group, mean_losses
-from hier_ref.training import draw as mine
+from hier_ref.features.contract import Features, default_features, read_features
+from hier_ref.training.config import Config
+from hier_ref.training.head import head_forward
+from hier_ref.training.sampler import class_batches
+from hier_ref.training.step import Trainer, batch_gradient, embed, group, mean_losses
+from hier_ref.training.step import draw as mine
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "study.jsonl"
 KS = Config().recall_at

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from study_regimes import REGIMES, TEST, VALIDATION, Regime, data_name, word_and_regime
 
-from hier_ref.config import Config
 from hier_ref.losses import LOSSES
+from hier_ref.training.config import Config
 
 
 class Case(NamedTuple):

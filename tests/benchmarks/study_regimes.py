@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hier_ref.features import Features
+from hier_ref.features.contract import Features
 
 VALIDATION, TEST = "validation", "test"
 

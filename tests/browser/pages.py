@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hier_ref.features import Features
+from hier_ref.features.contract import Features
 from hier_ref.tree.export import node_names, to_json
 from hier_ref.tree.material import Material
 from hier_ref.tree.page import page

@@ -7,10 +7,10 @@ from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from hier_ref.closed_form import fit_lda, fit_pca, fit_whitening
-from hier_ref.features import default_features, read_features
-from hier_ref.head import layer_norm
-from hier_ref.retrieval import rank_gallery
+from hier_ref.baselines.closed_form import fit_lda, fit_pca, fit_whitening
+from hier_ref.features.contract import default_features, read_features
+from hier_ref.retrieval.recall import rank_gallery
+from hier_ref.training.head import layer_norm
 
 WIDTH = 24
 EMOJI = read_features(default_features())

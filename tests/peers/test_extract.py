@@ -15,7 +15,7 @@ from miniatures import BUILD, picture
 from synthetic import call, files
 from torchvision import transforms
 
-from hier_ref.features import read_features
+from hier_ref.features.contract import read_features
 
 VIT, RESNET = "vit_tiny_patch16_224", "resnet18"
 SMALL = "test_vit"  # 160 x 160, 0.4 million weights

@@ -11,7 +11,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
 from hier_ref.poincare import to_ball
-from hier_ref.retrieval import MISS, rank_gallery, recall_at_k
+from hier_ref.retrieval.recall import MISS, rank_gallery, recall_at_k
 
 
 def scene(seed, size=400, dim=16):

@@ -10,9 +10,24 @@ import torch
 from checks import limit, relative
 from pytorch_metric_learning.losses import ProxyAnchorLoss
 
-from hier_ref.head import head_forward, head_vjp, init_head, layer_norm, layer_norm_vjp, mlp
 from hier_ref.losses import LOSSES, ProxyAnchor
-from hier_ref.optim import SGD, AdamW, clip_by_norm, clip_by_value, cosine, step_decay, warmup
+from hier_ref.training.head import (
+    head_forward,
+    head_vjp,
+    init_head,
+    layer_norm,
+    layer_norm_vjp,
+    mlp,
+)
+from hier_ref.training.optim import (
+    SGD,
+    AdamW,
+    clip_by_norm,
+    clip_by_value,
+    cosine,
+    step_decay,
+    warmup,
+)
 
 STEPS = 60
 

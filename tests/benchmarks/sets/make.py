@@ -25,7 +25,7 @@ import synthetic_sets  # noqa: E402
 from pictures import Picture, features  # noqa: E402
 from store import write_npz  # noqa: E402
 
-from hier_ref.features import default_features, read_features  # noqa: E402
+from hier_ref.features.contract import default_features, read_features  # noqa: E402
 
 FOLDER = ROOT / "build" / "sets"
 

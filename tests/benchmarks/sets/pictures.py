@@ -126,7 +126,7 @@ def features(pictures: list[Picture], work: Path, number: int = 0, fewest: int =
 
 def principal_components(x: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Return the DIM directions of largest variance of the training half, not rescaled."""
-    from hier_ref.closed_form import fit_pca
+    from hier_ref.baselines.closed_form import fit_pca
 
     weight, bias = fit_pca(x[train], DIM, np.asarray)
     return x @ weight.T + bias

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hier_ref.closed_form import Moments
+from hier_ref.baselines.closed_form import Moments
 
 
 class Model(NamedTuple):

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.baselines import Embedding, baselines
-from hier_ref.config import Config
-from hier_ref.retrieval import Ranking, rank_gallery
-from hier_ref.sampler import batches_per_epoch
-from hier_ref.starts import start_head
-from hier_ref.training import Params, Trainer, embed, group
+from hier_ref.baselines.embeddings import Embedding, baselines
+from hier_ref.retrieval.recall import Ranking, rank_gallery
+from hier_ref.training.config import Config
+from hier_ref.training.sampler import batches_per_epoch
+from hier_ref.training.starts import start_head
+from hier_ref.training.step import Params, Trainer, embed, group
 
 FEWEST = 5  # classes that can judge an epoch
 JUDGES = 4096  # images that judge it, at most

@@ -10,12 +10,12 @@ from autograd import value_and_grad
 from autograd.tracer import getval
 from numpy.typing import NDArray
 
-from hier_ref.config import Config
-from hier_ref.head import EPS, head_forward, head_vjp, init_head
 from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
 from hier_ref.losses import unit, unit_vjp
-from hier_ref.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
-from hier_ref.sampler import batches_per_epoch, class_batches
+from hier_ref.training.config import Config
+from hier_ref.training.head import EPS, head_forward, head_vjp, init_head
+from hier_ref.training.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
+from hier_ref.training.sampler import batches_per_epoch, class_batches
 from hier_ref.triplets import Draws
 
 Params = dict[str, NDArray]

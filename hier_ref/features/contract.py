@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hier_ref.arrays import Entry, FeaturesError, memory_size, read_entries, readable, refuse
+from hier_ref.features.arrays import (
+    Entry,
+    FeaturesError,
+    memory_size,
+    read_entries,
+    readable,
+    refuse,
+)
 
 __all__ = ["CONTRACT", "Features", "FeaturesError", "default_features", "read_features"]
 
@@ -87,7 +94,7 @@ class Features:
 
 def default_features() -> Path:
     """Return the embedded features: inside an installed package, or in `data/` of a checkout."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     installed = here / "data" / "emoji.npz"
     return installed if installed.exists() else here.parent / "data" / "emoji.npz"
 

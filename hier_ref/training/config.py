@@ -10,10 +10,10 @@ from math import sqrt
 import numpy as np
 
 from hier_ref.convention import CONVENTIONS, Convention
-from hier_ref.head import ACTIVATIONS, LINEAR, Layer, mlp
 from hier_ref.losses import LOSSES, Loss
 from hier_ref.poincare import root
 from hier_ref.ranges import number, shown, whole
+from hier_ref.training.head import ACTIVATIONS, LINEAR, Layer, mlp
 
 STARTS = ("lda", "whiten", "pca", "random")
 SCHEDULES = ("cosine", "step", "constant")

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.closed_form import choose_shrinkage, lda, moments, whitening
-from hier_ref.head import layer_norm, linear
+from hier_ref.baselines.closed_form import choose_shrinkage, lda, moments, whitening
+from hier_ref.training.head import layer_norm, linear
 
 Embedding = Callable[[NDArray], NDArray]
 SEED = 0  # of the classes that choose the shrinkage

@@ -14,8 +14,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from hier_ref.head import layer_norm
-from hier_ref.retrieval import rank_gallery
+from hier_ref.retrieval.recall import rank_gallery
+from hier_ref.training.head import layer_norm
 
 BLOCK = 2**22  # numbers looked at together
 HELD_ROWS, CLASS_ROWS = 4096, 256  # images that judge a shrinkage at most: in all, of a class

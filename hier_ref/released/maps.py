@@ -2,14 +2,14 @@
 
 For whoever compares a port of that code function by function. Training needs none of them, so
 they have no gradient by hand: autograd differentiates them, with the two primitives of
-`hier_ref.released`. Formulas and constants: docs/10-conventions.md.
+`hier_ref.released.arithmetic`. Formulas and constants: docs/10-conventions.md.
 """
 
 import autograd.numpy as np
 from numpy import ndarray
 
 from hier_ref.convention import Convention
-from hier_ref.released import _direction, _least, artanh, curvature, norm, project
+from hier_ref.released.arithmetic import _direction, _least, artanh, curvature, norm, project
 
 
 def _sq(x: ndarray) -> ndarray:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from hier_ref.command import note
-from hier_ref.config import Config
-from hier_ref.features import Features
+from hier_ref.training.config import Config
+from hier_ref.features.contract import Features
 from hier_ref.files import FileError, parts
-from hier_ref.fitting import Fit
-from hier_ref.machine import differences
-from hier_ref.runs import (
+from hier_ref.training.fitting import Fit
+from hier_ref.runs.machine import differences
+from hier_ref.runs.folder import (
     CHECKPOINT,
     EMBEDDED,
     Run,
@@ -24,8 +24,8 @@ from hier_ref.runs import (
     read_named,
     recorded_machine,
 )
-from hier_ref.seals import digest
-from hier_ref.training import check_features
+from hier_ref.runs.seals import digest
+from hier_ref.training.step import check_features
 
 
 def prepare(args: argparse.Namespace) -> tuple[Fit, Run, Features]:

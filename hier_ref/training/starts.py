@@ -1,7 +1,7 @@
 """Where a head starts: its last layer in closed form, so that epoch 0 is a good head already.
 
-The closed forms are those of `hier_ref.closed_form`, fitted to what the last layer sees: the normed
-features or, with a hidden layer, its random activations. Derived in docs/18-closed-form.md.
+The closed forms are those of `baselines.closed_form`, fitted to what the last layer sees: the
+normed features or, with a hidden layer, its random activations. Derived in docs/18-closed-form.md.
 """
 
 from functools import partial
@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.closed_form import choose_shrinkage, lda, moments, pca, whitening
-from hier_ref.config import Config
-from hier_ref.head import head_forward
-from hier_ref.training import Params, group
+from hier_ref.baselines.closed_form import choose_shrinkage, lda, moments, pca, whitening
+from hier_ref.training.config import Config
+from hier_ref.training.head import head_forward
+from hier_ref.training.step import Params, group
 
 
 def start_head(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from hier_ref.command import one_line
+from hier_ref.features.foreign import recognised
 from hier_ref.files import is_regular
-from hier_ref.foreign import recognised
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 

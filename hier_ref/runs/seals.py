@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hier_ref.features import CONTRACT, Features
+from hier_ref.features.contract import CONTRACT, Features
 from hier_ref.files import FileError
 
 Arrays = dict[str, NDArray]

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from hier_ref.exact_keys import PairKeys, width
 from hier_ref.pairwise import CLOSE, pairwise_sq
+from hier_ref.retrieval.exact_keys import PairKeys, width
 
 CODE = 2**16  # D times the largest square of the integers that `Codes` takes
 

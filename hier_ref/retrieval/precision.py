@@ -1,13 +1,13 @@
 """R-precision and MAP@R: how pure and how well ordered the first R places are.
 
 Derived in docs/7-retrieval.md. Nothing is sorted but the R nearest, and each key says itself
-whether its item is correct. Where rounding leaves an order open, `hier_ref.order` settles it.
+whether its item is correct. Where rounding leaves an order open, `order` settles it.
 """
 
 import numpy as np
 
-from hier_ref.keys import Codes, Points
-from hier_ref.order import in_order, in_parts, marked, unmarked
+from hier_ref.retrieval.keys import Codes, Points
+from hier_ref.retrieval.order import in_order, in_parts, marked, unmarked
 
 
 def precision_at_r(

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hier_ref.config import Config
-from hier_ref.fitting import Fit
+from hier_ref.baselines.verdict import verdict
 from hier_ref.ranges import shown
-from hier_ref.tables import column_names, read_classes, read_features
-from hier_ref.training import embed, mean_losses
-from hier_ref.verdict import verdict
+from hier_ref.training.config import Config
+from hier_ref.training.fitting import Fit
+from hier_ref.training.step import embed, mean_losses
+from hier_ref.training.tables import column_names, read_classes, read_features
 
 DEFAULTS = {option.name: option.default for option in fields(Config)}
 

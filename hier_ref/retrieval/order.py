@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hier_ref.exact_keys import width
-from hier_ref.keys import Codes, Points
+from hier_ref.retrieval.exact_keys import width
+from hier_ref.retrieval.keys import Codes, Points
 
 BLOCK = 2**20  # keys looked at together
 

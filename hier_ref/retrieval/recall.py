@@ -2,8 +2,7 @@
 
 Derived in docs/7-retrieval.md. For a rank nothing is sorted: one minimum and two counts per
 query, in blocks of queries, so that memory does not grow with queries x gallery. The measures
-that look at more places are in `hier_ref.precision`, the keys and what rounding does to them in
-`hier_ref.keys`.
+that look at more places are in `precision`, the keys and what rounding does to them in `keys`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hier_ref.keys import Codes, Points, ranking_keys
-from hier_ref.order import in_order, in_parts
 from hier_ref.poincare import gap
-from hier_ref.precision import precision_at_r
+from hier_ref.retrieval.keys import Codes, Points, ranking_keys
+from hier_ref.retrieval.order import in_order, in_parts
+from hier_ref.retrieval.precision import precision_at_r
 
 MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
 BLOCK = 2**22  # keys held at once

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from hier_ref.config import Config
-from hier_ref.fitting import Fit
 from hier_ref.progress import Progress
+from hier_ref.training.config import Config
+from hier_ref.training.fitting import Fit
 
 FACTOR, FIRST = 3, 3  # a third goes on, for three times the epochs; the first round has three
 

@@ -1,6 +1,6 @@
 """A run's folder on disk: whole files only, all of one run, and one configuration in one folder.
 
-Every file says which run it belongs to and carries a digest of its own (`hier_ref.seals`), so that
+Every file says which run it belongs to and carries a digest of its own (`hier_ref.runs.seals`), so that
 nothing is scored or continued with weights, features or numbers of another. Described in
 docs/6-training.md.
 """
@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from hier_ref.config import Config
-from hier_ref.features import Features, default_features, read_features
+from hier_ref.training.config import Config
+from hier_ref.features.contract import Features, default_features, read_features
 from hier_ref.files import (
     Arrays,
     FileError,
@@ -25,8 +25,8 @@ from hier_ref.files import (
     read_json,
     write_bytes,
 )
-from hier_ref.machine import arithmetic, versions
-from hier_ref.seals import (
+from hier_ref.runs.machine import arithmetic, versions
+from hier_ref.runs.seals import (
     chained,
     digest,
     json_digest,
