@@ -8,12 +8,14 @@ import pytest
 from synthetic import SIZES, call, save, words
 
 from hier_ref.evaluate import main as evaluate
+from hier_ref.features import read_features
 from hier_ref.files import read_arrays
 from hier_ref.retrieval.recall import recall_at_k
 from hier_ref.runs.folder import CHECKPOINT, HEAD, METRICS, RESULT, TUNING
 from hier_ref.train import main
 from hier_ref.training import fitting
 from hier_ref.training.config import Config
+from hier_ref.training.estimator import HierHead
 from hier_ref.training.fitting import Fit, held_out
 from hier_ref.training.head import head_forward
 from hier_ref.training.sampler import batches_per_epoch
@@ -288,6 +290,19 @@ def test_tuning_keeps_a_line_per_short_run_and_trains_with_what_won():
     head = read_arrays(Path("r", HEAD))["head.weight"]
     assert len(head) == won["options"].get("embedding", 8)
     assert call(evaluate, "--run", "r").code == 0
+
+
+def test_the_estimator_searches_as_the_command_does():
+    write_many()
+    train("r", tune=4)
+    options = VALIDATED | {"epochs": 4, "eval_every": 2, "tune": 4}
+    training = read_features(Path("many.npz")).part("train")
+    head = HierHead(**options).fit(training.features, training.labels)
+    lines = [json.loads(line) for line in Path("r", TUNING).read_text().splitlines()]
+    assert [row["score"] for row in head.tuning_] == [row["score"] for row in lines]
+    assert head.config_ == Config(**(options | lines[-1]["options"]))
+    with pytest.raises(ValueError, match="^tune 4: found too few training classes"):
+        head.fit(training.features[:24], training.labels[:24])
 
 
 def test_tuning_without_classes_to_judge_is_refused():

@@ -58,13 +58,6 @@ def test_there_is_no_known_map_of_pictures(tmp_path):
     assert sets_table.measure("icons", "known", features) is None
 
 
-def test_interval_is_that_of_classes_and_not_of_images():
-    """Two classes of 100 images, all right or all wrong: anything from 0 to 100 percent."""
-    labels = np.repeat([0, 1], 100)
-    assert sets_table.interval(labels == 0, labels) == (0, 100)
-    assert sets_table.interval(np.ones(200, bool), labels) == (100, 100)
-
-
 def test_lines_are_read_back_the_last_of_each(tmp_path):
     path = tmp_path / "lines.jsonl"
     assert sets_table.read_lines(path) == {}

@@ -26,6 +26,7 @@ from hier_ref.runs.folder import (
 )
 from hier_ref.runs.seals import digest
 from hier_ref.training.step import check_features
+from hier_ref.training.tuning import check_judges
 
 
 def prepare(args: argparse.Namespace) -> tuple[Fit, Run, Features]:
@@ -38,10 +39,7 @@ def _started(args: argparse.Namespace, options: dict) -> tuple[Fit, Run, Feature
     config, path = Config(**options), as_named(args.features)
     features = read_named(path)
     fit = begin_fit(features, config, begin=not config.tune)
-    if config.tune and not fit.validated:
-        raise ValueError(
-            f"tune {config.tune}: found too few training classes to hold any out, expected more"
-        )
+    check_judges(fit.labels, config)
     run = Run(args.out or _base(config, path), config, path, digest(features))
     if args.out:
         run.create()

@@ -32,7 +32,7 @@ class Config:
     """Every choice of a run. Two runs of one Config on one machine give the same bytes."""
 
     loss: str = option("MS", "metric loss that HIER is added to", choices=tuple(LOSSES))
-    hier_weight: float = option(0.5, "weight of the HIER loss; 0 trains without it", least=0)
+    hier_weight: float = option(0.2, "weight of the HIER loss; 0 trains without it", least=0)
     head: str = option("linear", "LayerNorm, then this", choices=("linear", "mlp"))
     hidden: int = option(512, "width of the hidden layer of an mlp", least=1)
     activation: str = option("gelu", "of the hidden layer of an mlp", choices=tuple(ACTIVATIONS))

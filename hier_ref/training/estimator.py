@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hier_ref.training.config import Config
 from hier_ref.training.fitting import Fit
 from hier_ref.training.step import embed, mean_losses
 from hier_ref.training.tables import column_names, read_classes, read_features
+from hier_ref.training.tuning import tune
 
 DEFAULTS = {option.name: option.default for option in fields(Config)}
 
@@ -28,12 +29,22 @@ def _beside(fit: Fit) -> tuple[dict[str, float], str]:
     return {name: float(hit.mean()) for name, hit in hits.items()}, words
 
 
+def _settled(features: NDArray, labels: NDArray, config: Config) -> tuple[Config, list[dict]]:
+    """Return the options to train with, by a search where one is asked for, and its lines."""
+    rows: list[dict] = []
+    if config.tune:
+        won = tune(features, labels, config, rows, lambda rows: None)
+        config = replace(config, **won["options"])
+    return config, rows
+
+
 class HierHead:
     """A head trained with a metric loss and HIER, as an estimator: fit, then transform.
 
     Keyword arguments are the fields of `Config`, and attributes of the same names. After `fit`:
-    `params_` (arrays by name), `classes_`, `config_`, `n_features_in_`, `losses_` (mean losses of
-    each epoch, those of a refit behind), `best_epoch_`, `validation_` (MAP@R of the held-out
+    `params_` (arrays by name), `classes_`, `config_` (with `tune` what its search chose, whose
+    lines are `tuning_`), `n_features_in_`, `losses_` (mean losses of each epoch, those of a refit
+    behind), `best_epoch_`, `validation_` (MAP@R of the held-out
     classes by epoch), `baselines_` (their Recall@1 without training, by name), `verdict_` (what
     the head of the search gains on them, in words) and, from a data frame, `feature_names_in_`.
     Where nothing is held out, `validation_` and `baselines_` are empty, and `verdict_` says so.
@@ -67,12 +78,13 @@ class HierHead:
         """Train on features X (N, F) and classes y (N,), integers or strings.
 
         Raises ValueError for options out of range, shapes that do not fit, values that are not
-        finite, classes that are missing, fewer than two of them, and too small ones to fill a
-        batch; TypeError for a sparse X.
+        finite, classes that are missing, fewer than two of them, too small ones to fill a batch,
+        and too few for `tune`; TypeError for a sparse X.
         """
         features, names = read_features(X), column_names(X)
-        config = Config(**self.get_params())
-        fit = Fit(features, read_classes(y, len(features)), config)
+        labels = read_classes(y, len(features))
+        config, self.tuning_ = _settled(features, labels, Config(**self.get_params()))
+        fit = Fit(features, labels, config)
         self.losses_ = []
         while not fit.finished:
             self.losses_.append(mean_losses(fit.run_epoch()))

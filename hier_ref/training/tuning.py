@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hier_ref.progress import Progress
 from hier_ref.training.config import Config
-from hier_ref.training.fitting import Fit
+from hier_ref.training.fitting import Fit, held_out
 
 FACTOR, FIRST = 3, 3  # a third goes on, for three times the epochs; the first round has three
 
@@ -31,7 +31,7 @@ def _draw(rng: Generator, config: Config, n_features: int) -> dict[str, Any]:
     widths = [width for width in (64, 128, 256, 512) if width <= n_features]
     setting = {
         "loss": _one(rng, ["MS", "MS", "PA", "PNCA"]),
-        "hier_weight": _one(rng, [0.0, 0.0, 0.1, 0.5, 2.0]) if config.c else 0.0,
+        "hier_weight": _one(rng, [0.0, 0.0, 0.1, 0.3, 1.0]) if config.c else 0.0,
         "lr_head": _log_uniform(rng, 1e-4, 1e-2),
         "lr_loss": _log_uniform(rng, 1e-3, 1e-1),
         "epochs": _one(rng, [5, 10, 20]),
@@ -61,6 +61,14 @@ def rounds(count: int, epochs: int) -> list[tuple[int, int]]:
     return [*found, (count, epochs)]
 
 
+def check_judges(labels: NDArray, config: Config) -> None:
+    """Refuse a search among labels (N,) of too few classes to hold any out: ValueError."""
+    if config.tune and not held_out(labels, config).any():
+        raise ValueError(
+            f"tune {config.tune}: found too few training classes to hold any out, expected more"
+        )
+
+
 def tune(
     features: NDArray,
     labels: NDArray,
@@ -72,8 +80,9 @@ def tune(
 
     features (N, F) and labels (N,) of training; `rows` are the lines that there are, and `record`
     keeps them as they grow. The options as given are tried to the end, so that the gain is known.
-    Needs classes that are held out: `Fit.validated`.
+    Raises ValueError as `check_judges`.
     """
+    check_judges(labels, config)
     settings = drawn_settings(config, features.shape[1], config.tune)
     configs = [replace(config, **setting) for setting in settings]
     plan, alive = rounds(len(settings), max(c.epochs for c in configs)), list(range(len(settings)))

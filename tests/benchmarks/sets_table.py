@@ -27,12 +27,13 @@ import synthetic_sets  # noqa: E402
 
 from hier_ref.baselines.closed_form import choose_shrinkage, fit_lda, fit_whitening, lda  # noqa: E402
 from hier_ref.baselines.embeddings import raw  # noqa: E402
+from hier_ref.baselines.verdict import over_classes  # noqa: E402
 from hier_ref.features.contract import Features, read_features  # noqa: E402
 from hier_ref.retrieval.recall import first_hit_rank  # noqa: E402
 from hier_ref.training.estimator import HierHead  # noqa: E402
 from hier_ref.training.head import head_forward  # noqa: E402
 
-WIDTH, RESAMPLES, SEED = 128, 1000, 0
+WIDTH, SEED = 128, 0
 
 # ---- Methods: (training rows, test rows, name of the set) -> embedding of the test rows, curvature
 # of the ball it lies in (0: cosine), and notes for the line.
@@ -54,7 +55,11 @@ def discriminants(train: Features, test: Features, name: str):
     s = choose_shrinkage(train.features, train.labels, WIDTH, rng)
     x = _applied(fit_lda(train.features, train.labels, WIDTH, s), test)
     y = _applied(fit_lda(train.features, train.labels, WIDTH, s), train)
-    return x, 0.0, {"shrinkage": s, "train_length": float(np.sqrt(np.mean(np.sum(y**2, axis=1))))}
+    return (
+        x,
+        0.0,
+        {"shrinkage": s, "train_length": round(float(np.sqrt(np.mean(np.sum(y**2, axis=1)))), 3)},
+    )
 
 
 def known(train: Features, test: Features, name: str):
@@ -72,7 +77,8 @@ def trained(train: Features, test: Features, name: str, **options):
     """The default head or, with options, another; its own way to find neighbours."""
     head = HierHead(**options).fit(train.features, train.labels)
     z = head.transform(test.features)
-    return z, head.config_.search_c, {"epochs": head.best_epoch_}
+    won = {"won": head.tuning_[-1]["options"]} if head.tuning_ else {}
+    return z, head.config_.search_c, {"epochs": head.best_epoch_} | won
 
 
 METHODS = {
@@ -82,6 +88,7 @@ METHODS = {
     "known": known,
     "default": trained,
     "no-hier": partial(trained, hier_weight=0.0),
+    "tune-20": partial(trained, tune=20),
 }
 
 
@@ -104,18 +111,10 @@ def measure(name: str, method: str, features: Features) -> dict | None:
     seconds = time.perf_counter() - start
     z = np.asarray(z, np.float32)
     hits = first_hit_rank(z, test.labels, z, test.labels, c, exclude_self=True)[0] == 0
-    low, high = interval(hits, test.labels)
-    found = {"recall": 100 * float(hits.mean()), "low": low, "high": high, "seconds": seconds}
-    return {"set": name, "method": method} | {k: round(v, 3) for k, v in (found | notes).items()}
-
-
-def interval(hits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return the middle 95 % of Recall@1 over classes drawn with replacement, in percent."""
-    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    right = np.bincount(index, hits)
-    drawn = np.random.default_rng(SEED).integers(len(counts), size=(RESAMPLES, len(counts)))
-    shares = right[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return tuple(100 * float(q) for q in np.quantile(shares, [0.025, 0.975]))
+    found = over_classes(hits * 1.0, test.labels)  # (M8)
+    numbers = {"recall": found.value, "low": found.low, "high": found.high, "seconds": seconds}
+    rounded = {key: round(value, 3) for key, value in numbers.items()}
+    return {"set": name, "method": method} | rounded | notes
 
 
 def read_lines(path: Path) -> dict[tuple[str, str, str], dict]:
