@@ -27,7 +27,9 @@ from hier_ref.tree.structure import NONE, PROXY, Tree
 
 PAGE = "tree.html"
 HERE = Path(__file__).parent
-SCRIPTS = ("page_tree.js", "page_disk.js", "page_walk.js", "page_side.js")
+SCRIPTS = tuple(
+    f"page_{part}.js" for part in ("tree", "disk", "walk", "panel", "outline", "search", "begin")
+)
 ABOUT = {"lca": "rule lca", "nearest": "rule nearest", "linkage": "average linkage, no proxies"}
 DIGITS = 9  # of a position: 1e-7 in hyperbolic length at the reach of the layout
 LONGEST = 200  # characters of a name
