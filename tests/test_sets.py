@@ -1,5 +1,6 @@
 """The sets to measure on: what is drawn is a valid file, and what the table says of it is right."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -58,18 +59,31 @@ def test_there_is_no_known_map_of_pictures(tmp_path):
     assert sets_table.measure("icons", "known", features) is None
 
 
-def test_lines_are_read_back_the_last_of_each(tmp_path):
-    path = tmp_path / "lines.jsonl"
-    assert sets_table.read_lines(path) == {}
-    row = '{"set": "a", "method": "lda", "sha256": "x", "recall": %d}\n'
-    path.write_text(row % 1 + row % 2)
-    assert sets_table.read_lines(path)["a", "lda", "x"]["recall"] == 2
+def test_a_line_that_is_there_counts_and_of_two_the_last(tmp_path):
+    path, file = tmp_path / "lines.jsonl", make("few-classes", tmp_path)
+    first = sets_table.Lines(path).line("few-classes", "untouched", file, 0)
+    row = json.loads(path.read_text())
+    assert row == first
+    with open(path, "a") as lines:
+        print(json.dumps(row | {"recall": 1.5}), file=lines)
+    assert sets_table.Lines(path).line("few-classes", "untouched", file, 0)["recall"] == 1.5
+    again = sets_table.Lines(path, again=True).line("few-classes", "untouched", file, 0)
+    assert again["recall"] == first["recall"] and len(path.read_text().splitlines()) == 3
 
 
 def test_table_leaves_out_what_is_not_there():
     row = {"recall": 50.04, "low": 40.0, "high": 60.0, "images": 9, "classes": 3, "shrinkage": 0.1}
-    table = sets_table.table(["a"], ["lda", "known"], {("a", "lda"): row, ("a", "known"): None})
+    table = sets_table.table(["a"], ["lda", "known"], {("a", "lda"): [row], ("a", "known"): []})
     assert table.splitlines()[-1] == "| a | 9 | 3 | 50.0 (40.0 to 60.0, s 0.1) |  |"
+
+
+def test_table_gives_the_mean_over_seeds_and_how_far_they_reach():
+    rows = [
+        {"recall": 50.0 + k, "low": 40.0, "high": 60.0 + k, "images": 9, "classes": 3}
+        for k in (0, 1, 5)
+    ]
+    table = sets_table.table(["a"], ["default"], {("a", "default"): rows})
+    assert table.splitlines()[-1] == "| a | 9 | 3 | 52.0 (40.0 to 62.0; seeds 50.0 to 55.0) |"
 
 
 def test_pictures_of_two_classes_go_and_copies_are_kept_once():

@@ -3,9 +3,11 @@
 Without names all sets of sets/make.py, made where they are missing. Each cell is measured once and
 appended as a line to --lines (default build/sets/table.jsonl); the same command goes on where it
 was broken off. Printed: a Markdown table in percent, by cosine, on classes never seen, with 95 %
-intervals from drawing the test classes anew a thousand times. One set takes seconds:
+intervals from drawing the test classes anew a thousand times and, of what trains, the mean over
+--seeds and its least and largest. One set takes seconds, a minute with HIER, some with tune-20:
 
     python tests/benchmarks/sets_table.py digits
+    python tests/benchmarks/sets_table.py icons --methods lda no-hier --seeds 3
     python tests/benchmarks/sets_table.py icons --methods lda --again
 
 Lines are kept by the content of a set, not by the code that measured: --again after a change of it.
@@ -68,22 +70,25 @@ def known(train: Features, test: Features, name: str):
     return test.features @ weight.T + bias, 0.0, {}
 
 
-def trained(train: Features, test: Features, name: str, **options):
+def trained(train: Features, test: Features, name: str, seed: int = 0, **options):
     """The default head or, with options, another; its own way to find neighbours."""
-    head = HierHead(**options).fit(train.features, train.labels)
+    head = HierHead(seed=seed, **options).fit(train.features, train.labels)
     z = head.transform(test.features)
     won = {"won": head.tuning_[-1]["options"]} if head.tuning_ else {}
     return z, head.config_.search_c, {"epochs": head.best_epoch_} | won
 
 
+TRAINED = {
+    "default": trained,
+    "no-hier": partial(trained, hier_weight=0.0),
+    "tune-20": partial(trained, tune=20),
+}
 METHODS = {
     "untouched": untouched,
     "whitened": whitened,
     "lda": discriminants,
     "known": known,
-    "default": trained,
-    "no-hier": partial(trained, hier_weight=0.0),
-    "tune-20": partial(trained, tune=20),
+    **TRAINED,
 }
 
 
@@ -95,11 +100,11 @@ def _applied(fitted, part: Features):
 # ---- Measuring
 
 
-def measure(name: str, method: str, features: Features) -> dict | None:
+def measure(name: str, method: str, features: Features, seed: int = 0) -> dict | None:
     """Return one line: Recall@1 in percent with its interval; None where there is no such cell."""
     train, test = features.part("train"), features.part("test")
     start = time.perf_counter()
-    answer = METHODS[method](train, test, name)
+    answer = METHODS[method](train, test, name, **({"seed": seed} if method in TRAINED else {}))
     if answer is None:
         return None
     z, c, notes = answer
@@ -109,14 +114,31 @@ def measure(name: str, method: str, features: Features) -> dict | None:
     found = over_classes(hits * 1.0, test.labels)  # (M8)
     numbers = {"recall": found.value, "low": found.low, "high": found.high, "seconds": seconds}
     rounded = {key: round(value, 3) for key, value in numbers.items()}
-    return {"set": name, "method": method} | rounded | notes
+    return {"set": name, "method": method, "seed": seed} | rounded | notes
 
 
-def read_lines(path: Path) -> dict[tuple[str, str, str], dict]:
-    """Return the last line of each set, method and content of the features."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    found = [json.loads(line) for line in lines]
-    return {(row["set"], row["method"], row["sha256"]): row for row in found}
+class Lines:
+    """What has been measured, a line each in a file: of each kind the last counts."""
+
+    def __init__(self, path: Path, again: bool = False):
+        """Read the lines that there are; with `again` none of them counts."""
+        self.path, lines = path, path.read_text().splitlines() if path.exists() else []
+        rows = [] if again else [json.loads(line) for line in lines]
+        self.known = {(r["set"], r["method"], r["sha256"], r["seed"]): r for r in rows}
+
+    def line(self, name: str, method: str, file: Path, seed: int) -> dict | None:
+        """Return the line of a cell, measured where there is none."""
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if known := self.known.get((name, method, digest, seed)):
+            return known
+        features = read_features(file)
+        if row := measure(name, method, features, seed):
+            classes = len(np.unique(features.labels))
+            row |= {"images": len(features), "classes": classes, "sha256": digest}
+            with open(self.path, "a") as lines:
+                print(json.dumps(row), file=lines)
+            print(f"{name} {method} {seed}: {_cell([row])}", file=sys.stderr, flush=True)
+        return row
 
 
 def table(names: list[str], methods: list[str], rows: dict) -> str:
@@ -124,17 +146,22 @@ def table(names: list[str], methods: list[str], rows: dict) -> str:
     head = ["set", "images", "classes", *methods]
     lines = [head, ["---"] * len(head)]
     for name in names:
-        cells = [rows.get((name, method)) for method in methods]
-        size = next(row for row in cells if row)
+        cells = [rows.get((name, method), []) for method in methods]
+        size = next(rows[0] for rows in cells if rows)
         lines.append([name, size["images"], size["classes"], *map(_cell, cells)])
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def _cell(row: dict | None) -> str:
-    if not row:
+def _cell(rows: list[dict]) -> str:
+    """Show the mean over seeds with its mean interval over classes, and how far seeds reach."""
+    if not rows:
         return ""
-    notes = f", s {row['shrinkage']:g}" if "shrinkage" in row else ""
-    return f"{row['recall']:.1f} ({row['low']:.1f} to {row['high']:.1f}{notes})"
+    mean, low, high = (np.mean([row[key] for row in rows]) for key in ("recall", "low", "high"))
+    notes = f", s {rows[0]['shrinkage']:g}" if "shrinkage" in rows[0] else ""
+    if len(rows) > 1:
+        found = [row["recall"] for row in rows]
+        notes = f"; seeds {min(found):.1f} to {max(found):.1f}"
+    return f"{mean:.1f} ({low:.1f} to {high:.1f}{notes})"
 
 
 def main() -> None:
@@ -142,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="SET", help=f"of {', '.join(make.SETS)}")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="of what trains")
     parser.add_argument("--folder", type=Path, default=make.FOLDER)
     parser.add_argument("--lines", type=Path, help="default: table.jsonl in the folder")
     parser.add_argument("--again", action="store_true", help="measure even what has its line")
@@ -151,21 +179,14 @@ def main() -> None:
     if unknown:
         parser.error(f"{' '.join(unknown)}: expected names of {', '.join(make.SETS)}")
     folder = args.folder.resolve()
-    path = args.lines or folder / "table.jsonl"
-    done, rows = read_lines(path), {}
+    lines = Lines(args.lines or folder / "table.jsonl", args.again)
+    rows = {}
     for name in names:
         file = make.make(name, folder)
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        features = read_features(file)
         for method in args.methods:
-            row = None if args.again else done.get((name, method, digest))
-            if row is None and (row := measure(name, method, features)):
-                classes = len(np.unique(features.labels))
-                row |= {"images": len(features), "classes": classes, "sha256": digest}
-                with open(path, "a") as lines:
-                    print(json.dumps(row), file=lines)
-                print(f"{name} {method} {_cell(row)}", file=sys.stderr, flush=True)
-            rows[name, method] = row
+            seeds = range(max(1, args.seeds) if method in TRAINED else 1)
+            found = [lines.line(name, method, file, seed) for seed in seeds]
+            rows[name, method] = [row for row in found if row]
     print(table(names, args.methods, rows))
 
 
