@@ -12,7 +12,7 @@ import re
 import shlex
 from typing import NamedTuple
 
-LANGUAGES = {"python", "console", "bash", "text"}
+LANGUAGES = {"python", "console", "bash", "math", "text"}
 LETTERS = "BDTHLNOSRFKYCVM"
 DEFINED = re.compile(rf"\*\*\(([{LETTERS}]\d{{1,2}}'?)\)\*\*")
 MENTIONED = re.compile(rf"\(([{LETTERS}]\d{{1,2}}'?)\)")
