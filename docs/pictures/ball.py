@@ -77,7 +77,7 @@ def steps() -> Picture:
             picture.text(at + [0, 38], f"{length:.0f}", "blue", 15)
     picture.text((40, 40), "length of a step of 0.1, at three places", "orange", 16, "start")
     picture.text((40, 195), "distance from the centre", "blue", 16, "start")
-    picture.text((790, 225), "boundary", "grey", 15, "end")
+    picture.text((770, 225), "boundary", "grey", 15, "end")
     return picture
 
 
@@ -130,7 +130,7 @@ def clip() -> Picture:
     picture = Picture(430, "Clipping tangent vectors, and where they go in the ball")
     c, r = 0.1, 2.3
     left, right = Disk(210, 205, 46), Disk(620, 205, 185)
-    lengths = [0.6, 3.9, 1.5, 2.9, 2.0, 3.4, 1.1, 3.7, 2.2]
+    lengths = [0.6, 3.9, 1.5, 2.9, 1.7, 3.4, 1.1, 3.7, 2.2]
     u = np.array(lengths)[:, None] * unit(np.arange(20, 380, 40))
     z = np.sqrt(c) * to_ball(u, c, r)
     picture.dot((left.x, left.y), left.radius * r, None, "green", 2, dash="6 4")

@@ -72,7 +72,7 @@ def race() -> Picture:
         corners = bars([(n + 0.7, share[n]), (n + 1.3, 0)])
         picture.box(*corners[0], *corners[1], colour)
         picture.line(bars([(n + 0.55, softmax[n]), (n + 1.45, softmax[n])]), "ink", 2, dash="5 3")
-    picture.text((700, 373), "bars: counted; dashed: softmax", "grey", 15)
+    picture.text((690, 373), "bars: counted; dashed: softmax", "grey", 15)
     picture.text((70, 22), "filled: the first to arrive, the ancestor", "ink", 15, "start")
     return picture
 
@@ -83,8 +83,8 @@ def hinge() -> Picture:
     names = ("i and j: [gain + m]", "k: [m − gain]")
     for column, sign in enumerate((1, -1)):
         left = 60 + 410 * column
-        value = Axes(left, 60, left + 340, 200, (-0.5, 0.5), (0, 0.6))
-        slope = Axes(left, 235, left + 340, 305, (-0.5, 0.5), (-1.2, 1.2))
+        value = Axes(left, 60, left + 330, 200, (-0.5, 0.5), (0, 0.6))
+        slope = Axes(left, 235, left + 330, 305, (-0.5, 0.5), (-1.2, 1.2))
         kink = -sign * MARGIN
         value.draw(picture, (), (0, 0.2, 0.4, 0.6), "", "")
         ticks = [-0.5, (kink, f"{kink:g}".replace("-", "−")), (0, "0"), 0.5]
@@ -110,7 +110,7 @@ def straight_through() -> Picture:
     far = np.linspace(other - 0.7, other + 0.7, 141)
     soft = 1 / (1 + np.exp((far - other) / TAU))
     weight = Axes(60, 60, 400, 280, (far[0], far[-1]), (0, 1.05))
-    slope = Axes(475, 60, 815, 280, (far[0], far[-1]), (-2.7, 0.45))
+    slope = Axes(470, 60, 800, 280, (far[0], far[-1]), (-2.7, 0.45))
     ticks = [0.8, 1.0, 1.2, (other, "1.386"), 1.6, 1.8, 2.0]
     weight.draw(picture, ticks, (0, 0.5, 1), "far of p, that of o being 1.386", "weight of p")
     slope.draw(picture, ticks, (-2, -1, 0), "far of p", "slope of that weight")
@@ -125,8 +125,8 @@ def straight_through() -> Picture:
         (300, 175, "orange", "backwards:"),
         (300, 195, "orange", "softmax"),
         (490, 82, "blue", "of the choice: 0"),
-        (490, 235, "orange", "of the softmax:"),
-        (490, 255, "orange", "what flows back"),
+        (690, 225, "orange", "of the softmax:"),
+        (690, 245, "orange", "what flows back"),
     ):
         picture.text((x, y), text, colour, 15, "start")
     return picture

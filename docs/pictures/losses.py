@@ -15,7 +15,7 @@ def soft_hinge() -> Picture:
     picture = Picture(370, "The hinge that Proxy-Anchor softens, and the weight of an image")
     h = np.linspace(-0.5, 0.5, 101)
     value = Axes(60, 60, 400, 290, (-0.5, 0.5), (0, 0.6))
-    weight = Axes(475, 60, 815, 290, (-0.5, 0.5), (0, 1.1))
+    weight = Axes(470, 60, 800, 290, (-0.5, 0.5), (0, 1.1))
     value.draw(picture, (-0.5, 0, 0.5), (0, 0.2, 0.4, 0.6), "h", "log(1 + exp(alpha h)) / alpha")
     weight.draw(picture, (-0.5, 0, 0.5), (0, 0.5, 1), "h", "its slope, the weight of one image")
     picture.line(value([(-0.5, 0), (0, 0), (0.5, 0.5)]), "grey", 2, dash="5 4")
@@ -39,7 +39,7 @@ def angles() -> Picture:
     degrees = np.linspace(0, 180, 91)
     names = ("angle to an image of its class", "angle to an image of another class")
     for column in (0, 1):
-        axes = Axes(60 + 415 * column, 70, 400 + 415 * column, 310, (0, 180), (0, 1.05))
+        axes = Axes(60 + 410 * column, 70, 395 + 410 * column, 310, (0, 180), (0, 1.05))
         axes.draw(picture, (0, 45, 90, 135, 180), (0, 0.5, 1), names[column], "")
         for name, colour in SHOWN:
             values = np.array([_loss(name, column, angle) for angle in degrees])

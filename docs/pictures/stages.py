@@ -45,13 +45,17 @@ def fault() -> Picture:
                 picture.arrow((start[0] + WIDE, start[1] + y), (end[0], end[1] + y), "grey", 1.3)
     for stage, (left, top) in at.items():
         colour = COLOURS[states[stage]]
-        picture.box(left, top, left + WIDE, top + HIGH, "paper", None)
-        picture.box(left, top, left + WIDE, top + HIGH, colour, colour, opacity=0.25)
+        corners = left, top, left + WIDE, top + HIGH
+        picture.box(*corners, "paper")
+        picture.box(*corners, colour, opacity=0.3)
+        if colour == COLOURS["begins"]:
+            picture.box(*corners, None, colour)
         picture.text((left + WIDE / 2, top + 22), NAMES.get(stage, stage), "ink", 14)
     words = (("right", "right"), ("begins", "the fault begins here"), ("inherits", "inherits it"))
-    for x, (state, text) in zip((22, 130, 340), words, strict=True):
-        picture.box(x, 366, x + 18, 384, COLOURS[state], COLOURS[state], opacity=0.25)
+    for x, (state, text) in zip((22, 120, 330), words, strict=True):
+        picture.box(x, 366, x + 18, 384, COLOURS[state], opacity=0.3)
         picture.text((x + 26, 380), text, "ink", 15, "start")
+    picture.text((808, 380), "candidate: no straight-through", "grey", 15, "end")
     return picture
 
 
