@@ -118,10 +118,13 @@ def room() -> Picture:
         picture.dots(disk(where[level <= 3]), 3, "orange")
     tau = distance(placed[0], placed[1], 1.0)
     plane, ball = (2 * np.pi * r / leaves for r in (depth, np.sinh(depth * tau) / tau))
-    for x, name, share in ((210, "plane", f"{plane:.1f}"), (620, "ball", f"{ball:.0f}")):
+    for x, name, long, share in (
+        (210, "plane", "2πr", f"{plane:.1f}"),
+        (620, "ball", "2π sinh r, nearly π eʳ,", f"{ball:.0f}"),
+    ):
         picture.text((x, 18), name, "ink", 16)
-        picture.text((x, 425), f"the circle through the {leaves} leaves has room")
-        picture.text((x, 446), f"for {share} edges between each two of them")
+        picture.text((x, 425), f"a circle of radius r is {long} long:")
+        picture.text((x, 446), f"{share} edges for each of the {leaves} leaves")
     return picture
 
 
