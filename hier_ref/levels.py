@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import autograd.numpy as np
 import numpy as onp
+import scipy
 from autograd.tracer import getval
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse import csr_array
 
 from hier_ref.convention import EXACT, Convention
 from hier_ref.ranges import number, rows
@@ -173,7 +173,8 @@ def _among(members: NDArray, n: int) -> NDArray:
 def _scatter(rows: NDArray, index: NDArray, n: int) -> NDArray:
     """Sum rows (T, P) into (n, P) by index (T,): the transpose of d[index]."""
     t = len(rows)
-    return csr_array((onp.ones(t, rows.dtype), (index, onp.arange(t))), shape=(n, t)) @ rows
+    ones = onp.ones(t, rows.dtype), (index, onp.arange(t))
+    return scipy.sparse.csr_array(ones, shape=(n, t)) @ rows
 
 
 def _blocks(d: NDArray, draws: Draws, level: str, rule: Rule):

@@ -9,10 +9,10 @@ the dtype of the points, save for the gaps. Derivations: docs/2-pairwise.md.
 from collections.abc import Iterator
 
 import autograd.numpy as np
+import scipy
 from autograd.extend import defvjp, primitive
 from autograd.tracer import getval
 from numpy import ndarray
-from scipy.sparse import csr_array
 
 from hier_ref.poincare import gap, gap_vjp, root
 from hier_ref.ranges import power
@@ -92,7 +92,7 @@ def _sums(w: ndarray, x: ndarray, y: ndarray, close: ndarray) -> tuple[ndarray, 
         weighted = w[ip, jp][:, None] * (x[ip] - y[jp])
         for total, rows, sign in ((sum_x, ip, 1), (sum_y, jp, -1)):
             entries = np.full(len(rows), sign, dtype=w.dtype), (rows, np.arange(len(rows)))
-            total += csr_array(entries, shape=(len(total), len(rows))) @ weighted
+            total += scipy.sparse.csr_array(entries, shape=(len(total), len(rows))) @ weighted
     return sum_x, sum_y
 
 

@@ -3,6 +3,8 @@
 import mpmath
 import numpy as np
 import pytest
+from autograd import elementwise_grad
+from autograd.scipy.special import erfc
 from checks import check_vjp, exact, limit, norm_eps, relative
 
 from hier_ref.training.head import (
@@ -17,6 +19,7 @@ from hier_ref.training.head import (
     linear,
     linear_vjp,
     mlp,
+    normal_cdf,
     relu,
     relu_vjp,
 )
@@ -258,6 +261,16 @@ def test_gelu_N5_gradient_agrees_with_mpmath_and_keeps_dtype():
         want = [mpmath.ncdf(a) + a * mpmath.npdf(a) for a in exact(x)]
         assert got.dtype == dtype
         assert norm_eps(got, want) <= limit("loss_eps")
+
+
+def test_the_derivative_of_the_normal_distribution_is_right_for_autograd():
+    """(N5'): as mpmath has it, and as autograd finds it by its own rule for erfc."""
+    x = np.linspace(-30, 30, 121)
+    got = elementwise_grad(normal_cdf)(x)
+    by_rule = elementwise_grad(lambda x: erfc(-x / np.sqrt(2)) / 2)(x)
+    for value, other, at in zip(got, by_rule, exact(x), strict=True):
+        assert norm_eps([value], [mpmath.npdf(at)]) <= 4 + at**2
+        assert norm_eps([other], [mpmath.npdf(at)]) <= 4 + at**2
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

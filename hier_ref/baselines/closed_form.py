@@ -10,9 +10,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from hier_ref.retrieval.recall import rank_gallery
 from hier_ref.training.head import layer_norm
@@ -165,7 +165,9 @@ def _leading(width: int, covariance: NDArray, metric: NDArray | None = None):
     if width < 1:
         raise ValueError(f"width {width}: expected at least 1")
     last = (max(0, size - width), size - 1)
-    values, vectors = eigh(covariance, metric, subset_by_index=last, check_finite=False)
+    values, vectors = scipy.linalg.eigh(
+        covariance, metric, subset_by_index=last, check_finite=False
+    )
     return values[::-1], vectors[:, ::-1]
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import autograd.numpy as np
 import numpy as onp
-from autograd.scipy.special import erfc
+import scipy
+from autograd.extend import defvjp, primitive
 from autograd.tracer import getval
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
@@ -83,13 +84,31 @@ def linear_vjp(
     return g @ weight, g.T @ f, np.sum(g, axis=0)
 
 
+@primitive
+def normal_cdf(x: NDArray) -> NDArray:
+    """Return Φ(x), the chance that a normal number is below x; x of any shape.
+
+    By erfc, which keeps the digits below 0. autograd learns its derivative φ below: its own erfc
+    comes with all of scipy.stats, which takes longer to import than everything else together.
+    """
+    return 0.5 * scipy.special.erfc(-ROOT_HALF * x)
+
+
+def normal_density(x: NDArray) -> NDArray:
+    """Return φ(x) = Φ'(x); x of any shape."""
+    return PEAK * np.exp(-0.5 * np.clip(x, -FAR, FAR) ** 2)
+
+
+defvjp(normal_cdf, lambda answer, x: lambda g: g * normal_density(x))
+
+
 def gelu(x: NDArray) -> NDArray:
     """Multiply each number by the chance that a normal one is below it: x Φ(x). (N5).
 
-    x of any shape. In its erf form, not an approximation by tanh, and by erfc, which keeps the
-    digits of Φ below 0. Source: Hendrycks and Gimpel 2016, section 2.
+    x of any shape. In its erf form, not an approximation by tanh.
+    Source: Hendrycks and Gimpel 2016, section 2.
     """
-    return 0.5 * x * erfc(-ROOT_HALF * x)
+    return x * normal_cdf(x)
 
 
 def gelu_vjp(g: NDArray, x: NDArray) -> NDArray:
@@ -97,8 +116,7 @@ def gelu_vjp(g: NDArray, x: NDArray) -> NDArray:
 
     x of any shape. Derived in docs/6-training.md.
     """
-    bell = np.exp(-0.5 * np.clip(x, -FAR, FAR) ** 2)
-    return g * (0.5 * erfc(-ROOT_HALF * x) + PEAK * x * bell)
+    return g * (normal_cdf(x) + x * normal_density(x))
 
 
 def relu(x: NDArray) -> NDArray:

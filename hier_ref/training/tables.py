@@ -7,8 +7,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 
 from hier_ref.ranges import shown
 
@@ -21,7 +21,7 @@ def read_features(X: ArrayLike) -> NDArray:
 
     Raises TypeError for a sparse matrix, ValueError for anything else that is none.
     """
-    if issparse(X):
+    if scipy.sparse.issparse(X):
         raise TypeError(f"X is a sparse matrix {X.shape}: expected a dense one, as of X.toarray()")
     _refuse_masks("X", X)
     array = np.asarray(X, order="C")  # sums of columns round otherwise

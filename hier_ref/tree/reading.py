@@ -6,9 +6,8 @@ Two rules, both deterministic. Derived and compared in docs/12-reading-the-hiera
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.poincare import root
@@ -100,8 +99,8 @@ def linkage_tree(d: NDArray, method: str = "average") -> Tree:
     n = len(d)
     if n == 1:
         return _plain(np.array([1, NONE]), 1)
-    condensed = squareform((d + d.T) / 2, checks=False)
-    merges = linkage(condensed, method)[:, :2].astype(int)
+    condensed = scipy.spatial.distance.squareform((d + d.T) / 2, checks=False)
+    merges = scipy.cluster.hierarchy.linkage(condensed, method)[:, :2].astype(int)
     parent = np.full(2 * n - 1, NONE)
     parent[merges] = n + np.arange(n - 1)[:, None]
     return _plain(parent, n)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata
-from scipy.stats import t as student
 
 from hier_ref.tree.structure import Tree
 
@@ -36,7 +35,7 @@ def estimate(sample: Callable[[], float], batches: int = BATCHES) -> Estimate:
     """Mean of independent samples of a score, with Student's interval. (Y7)."""
     values = np.array([sample() for _ in range(batches)])
     error = values.std(ddof=1) / np.sqrt(batches)
-    return Estimate(float(values.mean()), float(student.ppf(0.975, batches - 1) * error))
+    return Estimate(float(values.mean()), float(scipy.stats.t.ppf(0.975, batches - 1) * error))
 
 
 def dendrogram_purity(tree: Tree, labels: NDArray) -> float:
@@ -133,7 +132,7 @@ def spearman(x: NDArray, y: NDArray) -> float:
     """Correlation of ranks, ties at their mean rank: (K,), (K,) -> number. (Y6) (K75)."""
     if _constant(x, y):
         return NAN
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    return float(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1])
 
 
 def kendall(x: NDArray, y: NDArray) -> float:
@@ -141,7 +140,7 @@ def kendall(x: NDArray, y: NDArray) -> float:
 
     Source: Kendall 1945; `scipy.stats.kendalltau`.
     """
-    return NAN if _constant(x, y) else float(kendalltau(x, y).statistic)
+    return NAN if _constant(x, y) else float(scipy.stats.kendalltau(x, y).statistic)
 
 
 def delta(d: NDArray) -> float:
