@@ -160,10 +160,10 @@ def distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray,
 
 @_in_float64
 def mobius_add(x: ndarray, y: ndarray, c: float) -> ndarray:
-    """Return x ⊕ y = (a z + c|z|^2 x)/(a b + c|z|^2) with z = x + y  (B4).
+    """Return x ⊕ y = (a z + s x)/(a b + s) with z = x + y, s = c|z|^2  (B4).
 
     Shapes: (..., D), (..., D) -> (..., D). Domain: c|x|^2 < 1, c|y|^2 < 1 (K2).
-    Source: Ungar's addition, brought into this form in docs/1-ball.md.
+    Source: Ungar's addition (B13), brought into this form in docs/1-ball.md.
     """
     a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], x + y
     s = c * _dot(z, z)
@@ -174,14 +174,13 @@ def mobius_add(x: ndarray, y: ndarray, c: float) -> ndarray:
 def mobius_add_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
     """Return (a + s) h - 2c(h·k) m and a (h + 2c(h·m) y - 2c(h·k) z/(a b + s))  (B4').
 
-    Here s = c|z|^2, m = x ⊕ y, h = g/(a b + s), k = y + c|y|^2 x.
+    Here s = c|z|^2, m = x ⊕ y, h = g/(a b + s), k = z - b x.
     """
     a, b, z, m = gap(x, c)[..., None], gap(y, c)[..., None], x + y, mobius_add(x, y, c)
     s = c * _dot(z, z)
     h = g / (a * b + s)
-    hk = _dot(h, y + c * _dot(y, y) * x)
-    grad_x = (a + s) * h - 2.0 * c * hk * m
-    return grad_x, a * (h + 2.0 * c * (_dot(h, m) * y - hk / (a * b + s) * z))
+    hk = 2.0 * c * _dot(h, z - b * x)
+    return (a + s) * h - hk * m, a * (h + 2.0 * c * _dot(h, m) * y - hk / (a * b + s) * z)
 
 
 @_in_float64
@@ -262,24 +261,39 @@ def expmap_vjp(g: ndarray, x: ndarray, u: ndarray, c: float) -> tuple[ndarray, n
 
 @_in_float64
 def logmap(x: ndarray, y: ndarray, c: float) -> ndarray:
-    """Return a arsinh(ρ)/ρ (a z - c q x)/√(a b (a b + c q)), where expmap takes to y  (B8).
+    """Return (f/b) (a z - c q x) with f = arsinh(ρ)/(ρ √(1 + ρ²)), where expmap takes to y  (B8).
 
     Here z = y - x, ρ = √(c q)/√(a b). Shapes: (..., D), (..., D) -> (..., D). Domain:
     c|x|^2 < 1, c|y|^2 < 1 (K2). Exactly 0 at x = y and smooth (K3). Source: docs/1-ball.md.
     """
-    a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], y - x
-    n = _norm(z)[..., None]
-    rho = root(c) * n / np.sqrt(a * b)
-    w = a * z - c * n**2 * x
-    return a * _ratio(np.arcsinh(rho), rho) * w / np.sqrt(a * b * (a * b + c * n**2))
+    a, b, z, n, f, _ = _log_parts(x, y, c)
+    return f / b * (a * z - c * n**2 * x)
 
 
 @_in_float64
 def logmap_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
-    """Chain rule through a logmap0((-x) ⊕ y)  (B8')."""
-    a, m = gap(x, c)[..., None], mobius_add(-x, y, c)
-    grad_minus_x, grad_y = mobius_add_vjp(logmap0_vjp(a * g, m, c), -x, y, c)
-    return -2.0 * c * _dot(g, logmap0(m, c)) * x - grad_minus_x, grad_y
+    """Return the gradients to x and to y  (B8').
+
+    (f [2c(g·x) z - 2c(g·z) x - (a + c q) g] + φ (g·k) [(c n/a) x - e])/b and
+    (a/b) (f g + φ (g·e) e + c n (1 + f)/(a b + c q) [(g·k) y - b (g·x) e]), where n = |z|,
+    e = z/n, k = a e - c n x, φ = (1 - (1 + 2σ) f)/(1 + σ) and σ = c q/(a b).
+    """
+    a, b, z, n, f, sigma = _log_parts(x, y, c)
+    e = _unit(z)
+    gk, ge, gx = (_dot(g, v) for v in (a * e - c * n * x, e, x))
+    phi = (1.0 - (1.0 + 2.0 * sigma) * f) / (1.0 + sigma)
+    turn = 2.0 * c * n * (gx * e - ge * x) - (a + c * n**2) * g
+    grad_x = (f * turn + phi * gk * (c * n / a * x - e)) / b
+    pull = c * n * (1.0 + f) / (a * b + c * n**2) * (gk * y - b * gx * e)
+    return grad_x, a / b * (f * g + phi * ge * e + pull)
+
+
+def _log_parts(x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ...]:
+    """Return a, b, z = y - x, n = |z|, f and σ = ρ² of (B8): each (..., 1), but z (..., D)."""
+    a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], y - x
+    n = _norm(z)[..., None]
+    rho = root(c) * n / np.sqrt(a * b)
+    return a, b, z, n, _ratio(np.arcsinh(rho), rho) / np.sqrt(1.0 + rho**2), rho**2
 
 
 @_in_float64

@@ -13,7 +13,17 @@ from checks import exact
 CURVATURES = (0.01, 0.1, 1.0, 4.0)
 DIMENSIONS = (1, 2, 128, 512)
 FRACTIONS = (1e-8, 1e-4, 0.3, 0.9, 0.999, 1 - 1e-6, 1 - 1e-9, 1 - 1e-12)
-REGIMES = ("interior", "radius", "near-equal", "antipodal", "origin", "equal")
+REGIMES = (
+    "interior",
+    "radius",
+    "near-equal",
+    "antipodal",
+    "origin",
+    "equal",
+    "beside",
+    "nearly-opposite",
+)
+STEPS = (1e-1, 1e-4, 1e-8, 1e-12)
 
 
 def directions(rng, n, dim):
@@ -37,6 +47,17 @@ def near_equal(rng, dim, c):
     return np.concatenate([x, x]), np.concatenate([np.where(inside, sideways, shrunk), shrunk])
 
 
+def beside(rng, dim, c):
+    """Pairs at every fraction, apart by `STEPS` in units of the room that the boundary leaves."""
+    x = np.repeat(points(rng, FRACTIONS, dim, c), len(STEPS), axis=0)
+    steps = np.tile(STEPS, len(FRACTIONS))[:, None]
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    room = np.maximum(1 - c * length**2, 1e-12)
+    sideways = directions(rng, len(x), dim)
+    sideways -= np.sum(sideways * x, axis=1, keepdims=True) / length**2 * x
+    return x, x * (1 - steps * room) + 0.3 * steps * np.sqrt(room) * length * sideways
+
+
 def all_pairs(regime, rng, dim, c):
     """Two arrays (n, dim) of points of the ball: the pairs of one regime."""
     x, y = points(rng, FRACTIONS, dim, c), points(rng, FRACTIONS[::-1], dim, c)
@@ -46,6 +67,9 @@ def all_pairs(regime, rng, dim, c):
         return near_equal(rng, dim, c)
     if regime == "antipodal":
         return np.concatenate([x, x]), np.concatenate([-x, -x * (1 - 1e-3)])
+    if regime in ("beside", "nearly-opposite"):
+        x, y = beside(rng, dim, c)
+        return x, y if regime == "beside" else -y
     return {"radius": (x, y), "origin": (0 * x, x), "equal": (x, x.copy())}[regime]
 
 
@@ -95,6 +119,20 @@ def distance_grad(x, y, c):
     return [slope * 4 * c / (a * b) * (s + c * q / a * t) for s, t in zip(z, x, strict=True)]
 
 
+def conformal_factor(x, c):
+    return 2 / gap(x, c)
+
+
+def clip_norm(u, to):
+    """`to` ends with the radius."""
+    n, r = mpmath.sqrt(dot(u, u)), mpmath.mpf(float(to[-1]))
+    return [s * min(mpmath.mpf(1), r / n) for s in u]
+
+
+def to_ball(u, to):
+    return expmap0(clip_norm(u, to), to[0])
+
+
 def expmap0(u, c):
     zeta = mpmath.sqrt(mpmath.mpf(c) * dot(u, u))
     return [mpmath.tanh(zeta) / zeta * s for s in u] if zeta else u
@@ -122,3 +160,29 @@ def expmap(x, u, c):
 def logmap(x, y, c):
     a = gap(x, c)
     return [a * s for s in logmap0(mobius_add([-s for s in x], y, c), c)]
+
+
+def jacobian(f, arguments, position, c):
+    """The Jacobian of f at one of its vectors, rows by output: central differences, 120 digits."""
+    step, columns = mpmath.mpf(10) ** -45, []
+    with mpmath.workdps(120):
+        for place in range(len(arguments[position])):
+
+            def moved(by, place=place):
+                vectors = [list(v) for v in arguments]
+                vectors[position][place] += by
+                found = f(*vectors, c)
+                return found if isinstance(found, list) else [found]
+
+            ends = zip(moved(step), moved(-step), strict=True)
+            columns.append([(s - t) / (2 * step) for s, t in ends])
+    return mpmath.matrix(columns).T
+
+
+def largest(matrix):
+    """The spectral norm of a matrix of mpmath numbers, to the digits of float64."""
+    size = max(abs(v) for v in matrix)
+    if size == 0:
+        return mpmath.mpf(1)
+    scaled = [[float(v / size) for v in row] for row in matrix.tolist()]
+    return size * mpmath.mpf(float(np.linalg.norm(scaled, 2)))

@@ -86,6 +86,7 @@ def test_distance_B3_gradient(case):
 
 @regimes()
 def test_mobius_add_B4(case):
+    """Against Ungar's addition as he writes it (B13), in mpmath."""
     (x, y), c = pairs(*case), case[2]
     opposite = np.all(x == -y, axis=1)
     assert np.all(mobius_add(x[opposite], y[opposite], c) == 0)
@@ -158,6 +159,98 @@ def test_product_B11_and_two_sum_B12_are_exact(rng):
         for s, t, high, low in zip(*map(exact, (x, y, rounded, lost)), strict=True):
             assert high + low == op(s, t)
         assert np.any(lost != 0)
+
+
+# Gradients against mpmath, where autograd and differences in float64 lose their digits.
+
+VJP_REGIMES = ("interior", "radius", "near-equal", "beside", "nearly-opposite", "antipodal")
+LENGTHS = (1e-6, 1.0, 4.0, 12.0)
+
+
+def vjp_errors(name, g, arguments, c, scale=1.0):
+    """Errors of a gradient in float64 over eps times the largest that such a long g can give.
+
+    In one dimension there is no other direction, and terms can cancel: two or more are asked for.
+    """
+    found = getattr(poincare, f"{name}_vjp")(g, *arguments, c)
+    exactly, cotangent = [exact(v) for v in arguments], exact(np.atleast_1d(g))
+    errors = []
+    for place, got in enumerate(found if isinstance(found, tuple) else (found,)):
+        jacobian = reference.jacobian(getattr(reference, name), exactly, place, c)
+        wanted = jacobian.T * mpmath.matrix(cotangent)
+        size = reference.largest(jacobian) * mpmath.norm(cotangent) * scale
+        error = mpmath.norm(mpmath.matrix(exact(got)) - wanted)
+        errors.append(float(error / size / np.finfo(float).eps))
+    return errors
+
+
+@pytest.mark.parametrize("name", ["distance", "mobius_add", "logmap"])
+@pytest.mark.parametrize("c", [0.01, 1.0, 4.0])
+@pytest.mark.parametrize(("dim", "every"), [(2, 1), (7, 6)])
+@pytest.mark.parametrize("regime", VJP_REGIMES)
+def test_gradients_of_two_points_to_the_last_digits(name, c, dim, every, regime, rng):
+    """(B3') (B4') (B8') up to a gap of 1e-12: opposite, near the boundary, nearly equal."""
+    x, y = points_in_float64(regime, dim, c)
+    for ends in zip(x[::every], y[::every], strict=True):
+        if name != "distance" or np.any(ends[0] != ends[1]):
+            g = rng.standard_normal(() if name == "distance" else dim)
+            assert max(vjp_errors(name, g, ends, c)) <= limit("vjp_eps"), ends
+
+
+def points_in_float64(regime, dim, c):
+    """The pairs of a regime, those of which one is nearer to the boundary than 1e-12 left out."""
+    seed = np.random.default_rng(dim)
+    x, y = reference.all_pairs(regime, seed, dim, c)
+    inside = [c * np.sum(p**2, axis=1) < 1 - 9e-13 for p in (x, y)]
+    return x[inside[0] & inside[1]], y[inside[0] & inside[1]]
+
+
+@pytest.mark.parametrize("c", [0.01, 1.0, 4.0])
+@pytest.mark.parametrize("dim", [2, 7])
+def test_gradients_of_one_point_to_the_last_digits(c, dim, rng):
+    """(B1') (B2') (B5') (B6') up to a gap of 1e-12."""
+    for x in points(rng, FRACTIONS, dim, c):
+        for name, at in {"gap": x, "conformal_factor": x, "logmap0": x}.items():
+            g = rng.standard_normal(dim if name == "logmap0" else ())
+            assert max(vjp_errors(name, g, [at], c)) <= limit("vjp_eps")
+        g, u = rng.standard_normal(dim), logmap0(x, c)
+        assert max(vjp_errors("expmap0", g, [u], c)) <= limit("vjp_eps")
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("c", [0.01, 1.0, 4.0])
+@pytest.mark.parametrize("dim", [2, 7])
+def test_expmap_B7_gradient_to_what_rounding_a_step_does_to_its_end(length, c, dim, rng):
+    """A direction off by eps moves the end of a step by eps sinh of its length, in the metric."""
+    for x in points(rng, FRACTIONS, dim, c):
+        sideways = directions(rng, 1, dim)[0]
+        for u in (sideways, -x / np.linalg.norm(x)):
+            ends = x, length / np.sqrt(c) / conformal_factor(x, c) * u
+            g, scale = rng.standard_normal(dim), np.cosh(length)
+            assert max(vjp_errors("expmap", g, ends, c, scale)) <= limit("vjp_eps")
+
+
+@pytest.mark.parametrize("c", [0.01, 1.0, 4.0])
+@pytest.mark.parametrize("share", [0.3, 3.0])
+def test_to_ball_B10_gradient_to_the_last_digits(c, share, rng):
+    """And of clipping (B9'), from a tenth of the radius of clipping to where tanh is flat."""
+    for length in (0.1, 1.0, 4.0, 12.0):
+        r, u = length / np.sqrt(c), share * length / np.sqrt(c) * directions(rng, 1, 3)[0]
+        for name, to in (("clip_norm", (r,)), ("to_ball", (c, r))):
+            g = rng.standard_normal(3)
+            got = getattr(poincare, f"{name}_vjp")(g, u, *to)
+            forward = getattr(reference, name)
+            jacobian = reference.jacobian(forward, [exact(u)], 0, to)
+            wanted = jacobian.T * mpmath.matrix(exact(g))
+            size = reference.largest(jacobian) * mpmath.norm(exact(g)) * np.finfo(float).eps
+            assert mpmath.norm(mpmath.matrix(exact(got)) - wanted) <= limit("vjp_eps") * size
+
+
+def test_logmap_B8_gradient_between_points_whose_difference_rounds_to_the_boundary():
+    """(-x) ⊕ y is 1 - 1e-24 long here; the gradient is within eps of the one by 120 digits."""
+    x, y = np.array([1 - 1e-12, 0.0]), np.array([-0.6, 0.8]) * (1 - 1e-12)
+    assert np.sum(mobius_add(-x, y, 1.0) ** 2) == 1
+    assert max(vjp_errors("logmap", np.array([1.0, -2.0]), (x, y), 1.0)) <= limit("vjp_eps")
 
 
 # Gradients against autograd and central differences.
