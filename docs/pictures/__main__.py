@@ -1,6 +1,6 @@
-"""Draw every picture of the chapters anew: python -m docs.pictures [NAME ...]."""
+"""Draw the pictures of the chapters anew, all or some."""
 
-import sys
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +17,13 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 }
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or PICTURES:
+    parser = argparse.ArgumentParser("python -m docs.pictures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}")
+    names = parser.parse_args().names
+    unknown = sorted(set(names) - set(PICTURES))
+    if unknown:
+        parser.error(f"no picture {', '.join(unknown)}, expected some of {', '.join(PICTURES)}")
+    for name in names or PICTURES:
         text = str(PICTURES[name]())
         (FOLDER / f"{name}.svg").write_text(text, encoding="utf-8")
         print(f"{name}.svg: {len(text) / 1000:.1f} kB")

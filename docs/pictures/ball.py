@@ -120,11 +120,11 @@ def room() -> Picture:
     plane, ball = (2 * np.pi * r / leaves for r in (depth, np.sinh(depth * tau) / tau))
     for x, name, long, share in (
         (210, "plane", "2πr", f"{plane:.1f}"),
-        (620, "ball", "2π sinh r, nearly π eʳ,", f"{ball:.0f}"),
+        (620, "ball", "2π sinh r ≈ π eʳ", f"{ball:.0f}"),
     ):
         picture.text((x, 18), name, "ink", 16)
-        picture.text((x, 425), f"a circle of radius r is {long} long:")
-        picture.text((x, 446), f"{share} edges for each of the {leaves} leaves")
+        picture.text((x, 425), f"circle of radius r: {long}")
+        picture.text((x, 446), f"on it {share} edges for each of the {leaves} leaves")
     return picture
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from docs.pictures.svg import Picture
-from hier_ref.precision import precision_at_r
 from hier_ref.retrieval import first_hit_rank, recall_from_ranks
+from hier_ref.retrieval.precision import precision_at_r
 
 DISTANCE = np.array([0.12, 0.2, 0.31, 0.43, 0.5, 0.66, 0.78, 0.9])
 CORRECT = np.array([0, 0, 1, 0, 1, 0, 0, 1], bool)
