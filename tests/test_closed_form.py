@@ -422,6 +422,20 @@ def test_choice_M6_shrinks_more_with_fewer_images(rng):
     assert chosen[0] > chosen[1]
 
 
+def test_choice_M6_among_wide_features_is_that_of_their_components(rng, monkeypatch):
+    """Where the features beyond WIDE components are 0, nothing is lost; the map has all of F."""
+    f, labels = scene(rng, classes=24)
+    turn = np.linalg.qr(rng.standard_normal((40, 6)))[0]
+    wide = f @ turn.T
+    seen = []
+    monkeypatch.setattr(closed_form, "_map_at_r", lambda z, labels: seen.append(z @ z.T) or 0.0)
+    for most in (1024, 6):
+        monkeypatch.setattr(closed_form, "WIDE", most)
+        choose_shrinkage(wide, labels, 3, np.random.default_rng(0), AS_IS)
+    for one, other in zip(*np.split(np.array(seen), 2), strict=True):
+        close(one, other, "invariance")
+
+
 def test_choice_M6_judges_by_a_bounded_number_of_images(rng, monkeypatch):
     monkeypatch.setattr(closed_form, "HELD_ROWS", 30)
     monkeypatch.setattr(closed_form, "CLASS_ROWS", 10)

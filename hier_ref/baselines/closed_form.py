@@ -21,6 +21,7 @@ BLOCK = 2**22  # numbers looked at together
 HELD_ROWS, CLASS_ROWS = 4096, 256  # images that judge a shrinkage at most: in all, of a class
 SHRINKAGES = (0.001, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9)
 EPS = np.finfo(float).eps
+WIDE = 1024  # features that a shrinkage is chosen with at most: an eigenproblem each costs F^3
 UNJUDGED = 0.3  # the shrinkage where there are too few classes to choose one by (K64)
 
 Norm = Callable[[NDArray], NDArray]
@@ -129,31 +130,35 @@ def whitening(found: Moments, width: int) -> tuple[NDArray, NDArray]:
     return _as_head(axes, found.mean, width)
 
 
-def shrunk(covariance: NDArray, shrinkage: float) -> NDArray:
+def shrunk(covariance: NDArray, shrinkage: float, size: int | None = None) -> NDArray:
     """Mix a covariance (F, F) with the multiple of the identity that has its trace. (M4).
 
     (F, F), domain 0 <= shrinkage < 1 -> (F, F), its least eigenvalue kept above rounding (K60);
-    a covariance of 0 counts as the identity (K62). Raises ValueError for another shrinkage.
-    Source: Friedman 1989, equation 18; Ledoit and Wolf 2004.
+    a covariance of 0 counts as the identity (K62). Of a covariance that was cut down from more
+    directions, `size` says how many, and the identity has their mean variance. Raises ValueError
+    for another shrinkage. Source: Friedman 1989, equation 18; Ledoit and Wolf 2004.
     """
     if not 0 <= shrinkage < 1:
         raise ValueError(f"shrinkage {shrinkage}: expected at least 0 and less than 1")
-    size = len(covariance)
+    size = size or len(covariance)
     shrinkage = max(shrinkage, size**2 * EPS)
     mean_variance = np.trace(covariance) / size or 1.0
-    return (1 - shrinkage) * covariance + shrinkage * mean_variance * np.eye(size)
+    return (1 - shrinkage) * covariance + shrinkage * mean_variance * np.eye(len(covariance))
 
 
-def lda(found: Moments, width: int, shrinkage: float) -> tuple[NDArray, NDArray]:
+def lda(
+    found: Moments, width: int, shrinkage: float, size: int | None = None
+) -> tuple[NDArray, NDArray]:
     """Return the map to the `width` directions in which classes differ most. (M5).
 
     Moments of (N, F) -> weight (D, F), bias (D,); each direction has a (shrunk) variance of 1
-    within classes. Domain 0 <= shrinkage < 1. Rows beyond F are 0 (K63). Raises ValueError for
-    another shrinkage. Source: Fisher 1936; Rao 1948; derived in docs/18-closed-form.md.
+    within classes. Domain 0 <= shrinkage < 1; `size` as for `shrunk`. Rows beyond F are 0 (K63).
+    Raises ValueError for another shrinkage. Source: Fisher 1936; Rao 1948; derived in
+    docs/18-closed-form.md.
     """
     rounding = len(found.mean) * EPS * np.trace(found.total)
     between, within = (
-        shrunk(c if np.trace(c) > rounding else 0 * c, shrinkage)
+        shrunk(c if np.trace(c) > rounding else 0 * c, shrinkage, size)
         for c in (found.between, found.within)
     )
     return _as_head(_leading(width, between, within)[1], found.mean, width)
@@ -192,19 +197,29 @@ def choose_shrinkage(
     """Return the shrinkage whose `lda` retrieves best among training classes held out. (M6).
 
     (N, F), (N,), of which the rows (M,) count, all unless given; domain of the shrinkages
-    0 <= s < 1. Best is the largest MAP@R by cosine, the
-    first of equals. With too few classes to hold any out, UNJUDGED (K64). Raises ValueError as
-    `moments` and `lda` do.
+    0 <= s < 1. Best is the largest MAP@R by cosine, the first of equals. Of more than WIDE
+    features, so many principal components stand for all. With too few classes to hold any out,
+    UNJUDGED (K64). Raises ValueError as `moments` and `lda` do.
     """
     f, labels, rows = _checked(f, labels, rows)
     kept, held = (rows[part] for part in _held_out(labels[rows], rng))
     if not (_has_pairs(labels[kept]) and _has_pairs(labels[held])):
         return UNJUDGED
     known, x, found = moments(f, labels, kept, norm), _look(f, norm, held), []
+    size = len(known.mean)
+    if size > WIDE:
+        axes = _leading(WIDE, known.total)[1]
+        known, x = _cut_down(known, axes), x @ axes
     for shrinkage in shrinkages:
-        weight, bias = lda(known, width, shrinkage)
+        weight, bias = lda(known, width, shrinkage, size)
         found.append(_map_at_r(x @ weight.T + bias, labels[held]))
     return shrinkages[int(np.argmax(found))]
+
+
+def _cut_down(found: Moments, axes: NDArray) -> Moments:
+    """Return the moments along orthonormal axes (F, k): k numbers instead of F."""
+    within, between = (axes.T @ c @ axes for c in (found.within, found.between))
+    return Moments(axes.T @ found.mean, within, between)
 
 
 def _map_at_r(z: NDArray, labels: NDArray) -> float:
