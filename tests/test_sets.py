@@ -59,6 +59,11 @@ def test_there_is_no_known_map_of_pictures(tmp_path):
     assert sets_table.measure("icons", "known", features) is None
 
 
+def test_there_is_no_search_where_no_class_can_judge(tmp_path):
+    features = read_features(make("few-classes", tmp_path))
+    assert sets_table.measure("few-classes", "tune-20", features) is None
+
+
 def test_a_line_that_is_there_counts_and_of_two_the_last(tmp_path):
     path, file = tmp_path / "lines.jsonl", make("few-classes", tmp_path)
     first = sets_table.Lines(path).line("few-classes", "untouched", file, 0)

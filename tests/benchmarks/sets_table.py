@@ -32,7 +32,9 @@ from hier_ref.baselines.embeddings import raw  # noqa: E402
 from hier_ref.baselines.verdict import over_classes  # noqa: E402
 from hier_ref.features.contract import Features, read_features  # noqa: E402
 from hier_ref.retrieval.recall import first_hit_rank  # noqa: E402
+from hier_ref.training.config import Config  # noqa: E402
 from hier_ref.training.estimator import HierHead  # noqa: E402
+from hier_ref.training.fitting import held_out  # noqa: E402
 from hier_ref.training.head import head_forward  # noqa: E402
 
 WIDTH, SEED = 128, 0
@@ -78,10 +80,17 @@ def trained(train: Features, test: Features, name: str, seed: int = 0, **options
     return z, head.config_.search_c, {"epochs": head.best_epoch_} | won
 
 
+def searched(train: Features, test: Features, name: str, seed: int = 0):
+    """The head of a search among 20 settings, where there are classes to judge them by."""
+    if not held_out(train.labels, Config(seed=seed)).any():
+        return None
+    return trained(train, test, name, seed, tune=20)
+
+
 TRAINED = {
     "default": trained,
     "no-hier": partial(trained, hier_weight=0.0),
-    "tune-20": partial(trained, tune=20),
+    "tune-20": searched,
 }
 METHODS = {
     "untouched": untouched,
