@@ -1,7 +1,7 @@
 """A run's folder on disk: whole files only, all of one run, and one configuration in one folder.
 
-Every file says which run it belongs to and carries a digest of its own (`hier_ref.runs.seals`), so that
-nothing is scored or continued with weights, features or numbers of another. Described in
+Every file says which run it belongs to and carries a digest of its own (`hier_ref.runs.seals`), so
+that nothing is scored or continued with weights, features or numbers of another. Described in
 docs/6-training.md.
 """
 
@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from hier_ref.training.config import Config
 from hier_ref.features.contract import Features, default_features, read_features
 from hier_ref.files import (
     Arrays,
@@ -36,6 +35,7 @@ from hier_ref.runs.seals import (
     unsealed,
     unsealed_arrays,
 )
+from hier_ref.training.config import Config
 
 HEAD, CONFIG, METRICS, CHECKPOINT = "head.npz", "config.json", "metrics.jsonl", "checkpoint.npz"
 RESULT, TUNING = "result.json", "tuning.jsonl"

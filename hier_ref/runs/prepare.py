@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from hier_ref.command import note
-from hier_ref.training.config import Config
 from hier_ref.features.contract import Features
 from hier_ref.files import FileError, parts
-from hier_ref.training.fitting import Fit
-from hier_ref.runs.machine import differences
 from hier_ref.runs.folder import (
     CHECKPOINT,
     EMBEDDED,
@@ -24,7 +21,10 @@ from hier_ref.runs.folder import (
     read_named,
     recorded_machine,
 )
+from hier_ref.runs.machine import differences
 from hier_ref.runs.seals import digest
+from hier_ref.training.config import Config
+from hier_ref.training.fitting import Fit
 from hier_ref.training.step import check_features
 from hier_ref.training.tuning import check_judges
 
