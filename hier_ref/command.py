@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hier_ref.interrupts import restore_interrupts
 
@@ -18,12 +18,12 @@ class Parser(argparse.ArgumentParser):
     The lines of the description and the epilog stay as they were written.
     """
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         """Take what ArgumentParser takes."""
         form = argparse.RawDescriptionHelpFormatter
         super().__init__(allow_abbrev=False, formatter_class=form, **options)
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse the value --, which ArgumentParser would turn into an empty list."""
         for word in sys.argv[1:] if args is None else args:
             if word.startswith("--") and word.endswith("=--"):

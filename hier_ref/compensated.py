@@ -5,14 +5,16 @@ difference or a product of arrays, so autograd can follow it; the lost parts hav
 Derivation: docs/1-ball.md.
 """
 
+from typing import Any
+
 import autograd.numpy as np
 from numpy import ndarray
 
 SPLIT = 2.0**27 + 1.0  # cuts a float64 of 53 bits into halves whose products are exact
 
 
-def _halves(x: ndarray | float) -> tuple[ndarray, ndarray]:
-    """Return high + low = x, each of at most 26 bits (Veltkamp)."""
+def _halves(x: Any) -> tuple[Any, Any]:
+    """Return high + low = x, arrays or numbers as x is, each of at most 26 bits (Veltkamp)."""
     high = SPLIT * x - (SPLIT * x - x)
     return high, x - high
 

@@ -70,9 +70,9 @@ def below_one(name: str, value: Any) -> float:
 def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
     """Return an integer from `least` to `most`; ValueError for another, and for True and False."""
     found = plain(value)
-    if not isinstance(found, Integral) or isinstance(found, bool) or found < least:
+    if not isinstance(found, Integral) or isinstance(found, bool) or int(found) < least:
         raise ValueError(f"{name} {shown(found)}: expected integers, at least {least}")
-    if found > most:
+    if int(found) > most:
         raise ValueError(f"{name} {shown(found)}: expected integers, at most {most}")
     return int(found)
 

@@ -78,10 +78,10 @@ def _around_own_mean(look: Norm, parts: list[NDArray], n: NDArray) -> tuple[NDAr
     """
     starts = np.cumsum(n) - n
     means = sum(np.add.reduceat(look(part), starts, axis=0) for part in parts) / n[:, None]
-    spread = 0.0
+    spread = np.zeros(2 * means.shape[1:])
     for part in parts:
         apart = look(part) - np.repeat(means, np.minimum(n, len(part)), axis=0)
-        spread = spread + apart.T @ apart
+        spread += apart.T @ apart
     return means, spread
 
 
@@ -99,7 +99,7 @@ def _whole_classes(order: NDArray, counts: NDArray, step: int) -> Iterator[tuple
         first, begin = last, ends[last - 1]
 
 
-def _checked(f, labels, rows) -> tuple[NDArray, NDArray, NDArray]:
+def _checked(f: NDArray, labels: NDArray, rows: NDArray | None) -> tuple[NDArray, NDArray, NDArray]:
     f, labels = f if isinstance(f, np.ndarray) else np.asarray(f), np.asarray(labels)
     rows = np.arange(len(f)) if rows is None else np.asarray(rows)
     if f.ndim != 2 or 0 in f.shape or labels.shape != f.shape[:1] or not len(rows):
@@ -164,7 +164,9 @@ def lda(
     return _as_head(_leading(width, between, within)[1], found.mean, width)
 
 
-def _leading(width: int, covariance: NDArray, metric: NDArray | None = None):
+def _leading(
+    width: int, covariance: NDArray, metric: NDArray | None = None
+) -> tuple[NDArray, NDArray]:
     """Return the largest eigenvalues (k,) and their vectors (F, k), largest first, k <= width."""
     size = len(covariance)
     if width < 1:

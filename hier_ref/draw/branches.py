@@ -12,7 +12,7 @@ from numpy import ndarray
 from PIL import Image
 
 from hier_ref.draw.canvas import Box, overlap, shorten, text_box, thumbnail
-from hier_ref.draw.layout import Plan, subtree_sums
+from hier_ref.draw.layout import Plan, Shape, subtree_sums
 
 BRANCHES = 48  # about as many labels as fit around a disk
 LABEL, NOTE, THUMBNAIL, GAP = 25, 19, 64, 6  # pixels; half as large where a page shows the picture
@@ -45,7 +45,7 @@ class Frame(NamedTuple):
     radius: float
 
 
-def branches(tree, drawing: Plan) -> list[Branch]:
+def branches(tree: Shape, drawing: Plan) -> list[Branch]:
     """Cut a tree into about BRANCHES parts that hold all points, the largest first. (Y26).
 
     From the root down, the part with most points makes way for the node's own points, together,
@@ -53,7 +53,8 @@ def branches(tree, drawing: Plan) -> list[Branch]:
     """
     parent, is_point = np.asarray(tree.parent), np.asarray(tree.kind) == "point"
     size = subtree_sums(parent, is_point.astype(np.int64))
-    parts, whole = [np.flatnonzero(parent < 0)], []
+    whole: list[ndarray] = []
+    parts = [np.flatnonzero(parent < 0)]
     while parts and len(parts) + len(whole) < BRANCHES:
         nodes = parts.pop(int(np.argmax([size[part].sum() for part in parts])))
         below = np.flatnonzero(parent == nodes[0])
@@ -93,7 +94,7 @@ def place_labels(
     parts: list[Branch],
     names: Sequence[str],
     shade: ndarray,
-    paths: Sequence[str] | None,
+    paths: Sequence[str] | ndarray | None,
     frame: Frame,
     kinds: Sequence[str] | None = None,
 ) -> list[Label]:

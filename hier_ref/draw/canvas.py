@@ -94,7 +94,7 @@ class Canvas:
 
 
 @lru_cache
-def font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font in this size of pixels."""
     return ImageFont.load_default(size)
 

@@ -1,6 +1,7 @@
 """Training curves out of the rows of metrics.jsonl: a panel for each quantity over the epochs."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from hier_ref.draw.canvas import GREY, INK, PALE, PALETTE, Box, Canvas, shorten,
 WIDTH, ROW, MARGIN, TOP = 1600, 480, 40, 100
 TEXT = 20
 Series = dict[str, list[tuple[float, float]]]  # name -> (epoch, value)
+Place = Callable[[Sequence[float]], tuple[float, float]]  # (epoch, value) -> pixels
 
 
 class Panel(NamedTuple):
@@ -74,7 +76,7 @@ def _losses(row: dict) -> dict[str, float]:
     return {k: v for k, v in row.items() if k not in known and isinstance(v, int | float)}
 
 
-def _series(rows: list[dict], values) -> Series:
+def _series(rows: list[dict], values: Callable[[dict], dict[str, float]]) -> Series:
     series: Series = {}
     for row in rows:
         for name, value in values(row).items():
@@ -125,7 +127,7 @@ def _draw_panel(canvas: Canvas, panel: Panel, box: Box, across: list[float]) -> 
     values = [value for series in panel.series.values() for _, value in series]
     up = ticks(min(values), max(values), 5)
 
-    def place(point):
+    def place(point: Sequence[float]) -> tuple[float, float]:
         x = left + (right - left) * (point[0] - across[0]) / (across[-1] - across[0])
         return x, bottom - (bottom - top) * (point[1] - up[0]) / (up[-1] - up[0])
 
@@ -142,7 +144,9 @@ def _draw_panel(canvas: Canvas, panel: Panel, box: Box, across: list[float]) -> 
             _mark(canvas, number, point, colour)
 
 
-def _draw_axes(canvas: Canvas, box: Box, place, across: list[float], up: list[float]) -> None:
+def _draw_axes(
+    canvas: Canvas, box: Box, place: Place, across: list[float], up: list[float]
+) -> None:
     """Draw both axes with their ticks, and a faint line across for each value."""
     left, top, right, bottom = box
     digits = max(0, -math.floor(math.log10(up[1] - up[0]) + 1e-9))

@@ -33,7 +33,7 @@ from hier_ref.draw.canvas import (
     shorten,
     text_box,
 )
-from hier_ref.draw.layout import Plan, geodesic, plan, subtree_sums
+from hier_ref.draw.layout import Plan, Shape, geodesic, plan, subtree_sums
 
 SIDE, CENTRE, RADIUS = 1600, np.array([800.0, 800.0]), 520.0
 RING = (RADIUS + 6, RADIUS + 18)  # the band of branches around the disk
@@ -44,11 +44,11 @@ PIECES = 12  # of a geodesic
 
 
 def draw_disk(
-    tree,
+    tree: Shape,
     groups: ndarray | None = None,
     group_names: Sequence[str] | dict[int, str] | None = None,
     names: Sequence[str] | None = None,
-    paths: Sequence[str] | None = None,
+    paths: Sequence[str] | ndarray | None = None,
     title: str = "",
     caption: str = "",
 ) -> Image.Image:
@@ -75,23 +75,24 @@ def draw_disk(
     _draw_edges(canvas, tree, drawing, shade, shades)
     _draw_nodes(canvas, tree, drawing, shade, shades)
     _draw_ring(canvas, parts, shade, shades)
-    called, kinds = group_names, None
+    kinds: list[str] | None = None
+    entries: list[tuple[str, str]] = []
     if groups is not None and len(point):
         called = _examples(group[point], rows, names) if group_names is None else group_names
         own = {colour: str(called[g]) for g, colour in palette.items() if colour != OTHER}
         kinds = [own.get(colour, "others") for colour in shades]
+        entries = legend_entries(group[point], called, palette)
     if names is not None:
-        columns = [None if c is None else _by_node(tree, c) for c in (names, paths)]
-        for label in place_labels(parts, columns[0], shade, columns[1], FRAME, kinds):
+        files = None if paths is None else _by_node(tree, paths)
+        for label in place_labels(parts, _by_node(tree, names), shade, files, FRAME, kinds):
             _draw_label(canvas, label)
     canvas.text((40, 26), shorten(title, 42, SIDE - 80), 42)
     canvas.text((40, 84), shorten(caption, 26, SIDE - 80), 26, GREY)
-    if kinds:
-        _draw_legend(canvas, legend_entries(group[point], called, palette))
+    _draw_legend(canvas, entries)
     return canvas.image()
 
 
-def _by_node(tree, column: Sequence[str]) -> list[str]:
+def _by_node(tree: Shape, column: Sequence[str] | ndarray) -> list[str]:
     """Spread a column (N,) of the points over the nodes (M,)."""
     return [
         str(column[row]) if kind == "point" else ""
@@ -112,7 +113,9 @@ def to_paper(x: ndarray) -> ndarray:
     return CENTRE + RADIUS * x * [1, -1]
 
 
-def _draw_edges(canvas: Canvas, tree, drawing: Plan, shade: ndarray, shades: list[str]) -> None:
+def _draw_edges(
+    canvas: Canvas, tree: Shape, drawing: Plan, shade: ndarray, shades: list[str]
+) -> None:
     """Draw the geodesics: those to points first and faint, so that the skeleton stays in sight."""
     parent, x = np.asarray(tree.parent), drawing.position
     is_point = np.asarray(tree.kind) == "point"
@@ -124,7 +127,9 @@ def _draw_edges(canvas: Canvas, tree, drawing: Plan, shade: ndarray, shades: lis
             canvas.line(arc, colour, 0.7 if is_point[node] else 1.3)
 
 
-def _draw_nodes(canvas: Canvas, tree, drawing: Plan, shade: ndarray, shades: list[str]) -> None:
+def _draw_nodes(
+    canvas: Canvas, tree: Shape, drawing: Plan, shade: ndarray, shades: list[str]
+) -> None:
     """Draw points, then proxies from small to large, each a pie of the colours below it."""
     is_point = np.asarray(tree.kind) == "point"
     below = subtree_sums(tree.parent, np.eye(len(shades), dtype=int)[shade] * is_point[:, None])

@@ -1,10 +1,9 @@
 """A tree laid out in the Poincaré disk (c = 1): equal edges, and a wedge of its own per subtree.
 
-Sarkar's construction, derived in docs/16-drawing.md. Only three arrays of a tree are read:
-`parent` (M,), -1 at the root, `kind` (M,) and `index` (M,).
+Sarkar's construction, derived in docs/16-drawing.md.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy import ndarray
@@ -14,6 +13,22 @@ from hier_ref.poincare import expmap, logmap, mobius_add
 EDGE = 1.6  # the longest edge: a lone star then fills two thirds of the disk
 REACH = 0.995  # where the deepest node lies: under 3 pixels inside a circle of 520
 WIDEST = 5 * np.pi / 6  # no grandchild comes nearer than half an edge (K80)
+
+
+class Shape(Protocol):
+    """A tree of M nodes: all that is read of it."""
+
+    @property
+    def parent(self) -> ndarray:
+        """(M,) the node above each, -1 at the root."""
+
+    @property
+    def kind(self) -> ndarray:
+        """(M,) "point" for a leaf that is an image."""
+
+    @property
+    def index(self) -> ndarray:
+        """(M,) the row of each among its kind."""
 
 
 class Plan(NamedTuple):
@@ -26,7 +41,7 @@ class Plan(NamedTuple):
     stretch: ndarray
 
 
-def layout(tree, reach: float = REACH) -> ndarray:
+def layout(tree: Shape, reach: float = REACH) -> ndarray:
     """Return positions (M, 2) of the nodes: edges equally long, subtrees apart. (Y20)-(Y24).
 
     The root lies in the centre and the deepest node at |x| <= reach. Deterministic. Raises
@@ -36,7 +51,7 @@ def layout(tree, reach: float = REACH) -> ndarray:
     return plan(tree, reach).position
 
 
-def plan(tree, reach: float = REACH) -> Plan:
+def plan(tree: Shape, reach: float = REACH) -> Plan:
     """Lay a tree of M nodes out, (M, 2) and (M, 2): from the root outwards, depth by depth."""
     if not 0 < reach <= 1 - 1e-6:
         raise ValueError(f"reach is {reach}, expected above 0 and at most 1 - 1e-6")
@@ -122,7 +137,7 @@ def _levels(depth: ndarray) -> list[ndarray]:
     return np.split(np.argsort(depth, kind="stable"), np.cumsum(np.bincount(depth))[:-1])
 
 
-def _places(tree, depth: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+def _places(tree: Shape, depth: ndarray) -> tuple[ndarray, ndarray, ndarray]:
     """Return each node's share of its parent's angle, the middle of it, its place there. (Y21).
 
     Siblings stand in the order of their rows, points first: so a class stays together.

@@ -19,7 +19,7 @@ def draw_retrieval(
     nearest: ndarray,
     labels: ndarray,
     names: Sequence[str] | None = None,
-    paths: Sequence[str] | None = None,
+    paths: Sequence[str] | ndarray | None = None,
     title: str = "",
 ) -> Image.Image:
     """Draw queries (Q,) and what was found for each (Q, K), from near to far. (Y28).

@@ -37,12 +37,14 @@ def sprites(
     An image that does not open has no place (K83). The last sheet is as long as it needs to be.
     watch: passes the rows on, and may tell how far they are.
     """
-    place, sheets = np.full(len(paths), -1), []
+    place = np.full(len(paths), -1)
+    sheets: list[bytes] = []
     waiting: list[tuple[int, Image.Image]] = []
     room = ACROSS**2
     for number, row in enumerate(watch(rows), start=1):
         picture = thumbnail(str(paths[row]), SIDE)
-        waiting += [(row, picture)] * (picture is not None)
+        if picture is not None:
+            waiting.append((row, picture))
         if len(waiting) == room or (waiting and number == len(rows)):
             sheet = _sheet([picture for _, picture in waiting])
             if sum(map(len, sheets)) + len(sheet) > most:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
@@ -116,7 +116,7 @@ def _archive_entries(path: Path, archive: zipfile.ZipFile) -> Iterator[Entry]:
             yield _entry(key, stream, info.file_size, load)
 
 
-def _entry(key: str, stream: BinaryIO, size: int, load: Callable[[], np.ndarray]) -> Entry:
+def _entry(key: str, stream: IO[bytes], size: int, load: Callable[[], np.ndarray]) -> Entry:
     """Read the header of one array whose file has `size` bytes in all."""
     version = npy.read_magic(stream)
     if version not in HEADERS:

@@ -114,8 +114,8 @@ def read_features(path: str | Path) -> Features:
     if arrays["split"] is None:
         arrays["split"] = half_split(arrays["labels"])
     found = Features(**arrays, source=str(path))
-    for check in VALUE_CHECKS:
-        check(found)
+    for look in VALUE_CHECKS:
+        look(found)
     return found
 
 
@@ -239,8 +239,8 @@ def _check_class_names(found: Features) -> None:
 
 
 def _check_level_values(found: Features) -> None:
-    names = found.level_values
-    if names is not None and len(names) <= (largest := found.levels.max()):
+    names, levels = found.level_values, found.levels
+    if names is not None and levels is not None and len(names) <= (largest := levels.max()):
         refuse(found.source, "level_values", f"{len(names)} rows", f"one for value {largest} too")
 
 

@@ -1,7 +1,7 @@
 """What a metric loss is: a frozen dataclass of its hyper-parameters with three methods."""
 
 import dataclasses
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from autograd.tracer import getval
@@ -22,6 +22,8 @@ class Loss(Protocol):
     meant; labels (B,) are integers, 0 .. C - 1 for a loss with parameters of its own.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
     def init(self, rng: Generator, n_classes: int, dim: int) -> Params:
         """Draw the loss's own parameters, float64; none for a loss between images alone."""
 
@@ -34,10 +36,11 @@ class Loss(Protocol):
         """Return the loss and its explicit gradients with respect to z and to `params`."""
 
 
+@dataclasses.dataclass(frozen=True)
 class HyperParameters:
     """What the losses share: their numbers are checked once, when a loss is made."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raise ValueError naming the number, what was found and what was expected."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

@@ -75,8 +75,8 @@ class MultiSimilarity(HyperParameters):
         check_batch(z, params, c)
         s = cosine(z, z) - self.base
         g_s = multi_similarity_vjp(1.0, s, labels, self.alpha, self.beta)
-        loss = float(multi_similarity(s, labels, self.alpha, self.beta))
-        return loss, sum(cosine_vjp(g_s, z, z)), {}
+        as_row, as_column = cosine_vjp(g_s, z, z)
+        return float(multi_similarity(s, labels, self.alpha, self.beta)), as_row + as_column, {}
 
 
 def centred(s: NDArray) -> NDArray:

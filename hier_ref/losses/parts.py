@@ -62,10 +62,11 @@ def log_one_plus_sum_exp(s: NDArray, mask: NDArray) -> NDArray:
     return m + np.log1p(np.expm1(-m) + np.sum(np.exp(s - m), axis=0))
 
 
-def log_one_plus_sum_exp_vjp(g: NDArray, s: NDArray, mask: NDArray) -> NDArray:
+def log_one_plus_sum_exp_vjp(g: NDArray | float, s: NDArray, mask: NDArray) -> NDArray:
     """Gradient of `log_one_plus_sum_exp` with respect to s. (L3').
 
-    (N,), (M, N), (M, N) -> (M, N); 0 where mask is false. Derived in docs/5-proxy-anchor.md.
+    (N,) or a number for all, (M, N), (M, N) -> (M, N); 0 where mask is false.
+    Derived in docs/5-proxy-anchor.md.
     """
     return g * np.exp(np.where(mask, s, -np.inf) - log_one_plus_sum_exp(s, mask))
 
@@ -97,10 +98,12 @@ def cross_entropy(s: NDArray, i: NDArray, j: NDArray, rest: NDArray) -> NDArray:
     return log_one_plus_sum_exp(lead(s, i, j).T, rest.T)
 
 
-def cross_entropy_vjp(g: NDArray, s: NDArray, i: NDArray, j: NDArray, rest: NDArray) -> NDArray:
+def cross_entropy_vjp(
+    g: NDArray | float, s: NDArray, i: NDArray, j: NDArray, rest: NDArray
+) -> NDArray:
     """Gradient of `cross_entropy` with respect to s. (L7').
 
-    (P,), (M, N), (P,), (P,), (P, N) -> (M, N).
+    (P,) or a number for all, (M, N), (P,), (P,), (P, N) -> (M, N).
     """
     return lead_vjp(log_one_plus_sum_exp_vjp(g, lead(s, i, j).T, rest.T).T, s, i, j)
 
@@ -116,14 +119,14 @@ def class_proxies(rng: Generator, n_classes: int, dim: int) -> NDArray:
 
 
 def _checked(labels: ArrayLike, n_images: int) -> NDArray:
-    labels = np.asarray(labels)
+    found = np.asarray(labels)
     if n_images == 0:
         raise ValueError("empty batch: expected at least one image")
-    if labels.shape != (n_images,):
-        raise ValueError(f"labels of shape {labels.shape}: expected ({n_images},)")
-    if labels.dtype.kind not in "iuf":
-        raise ValueError(f"labels are {labels.dtype}: expected integers")
-    return labels
+    if found.shape != (n_images,):
+        raise ValueError(f"labels of shape {found.shape}: expected ({n_images},)")
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"labels are {found.dtype}: expected integers")
+    return found
 
 
 def _refuse_floats(labels: NDArray) -> None:

@@ -43,8 +43,8 @@ class Triplet(HyperParameters):
         check_batch(z, params, c)
         s = cosine(z, z)
         hinges, share, pairs = self._hinges(s, labels)
-        g_s = lead_vjp(2 * share, s, *pairs)
-        return float(np.sum(share * hinges)), sum(cosine_vjp(g_s, z, z)), {}
+        as_row, as_column = cosine_vjp(lead_vjp(2 * share, s, *pairs), z, z)
+        return float(np.sum(share * hinges)), as_row + as_column, {}
 
     def _hinges(self, s: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray, tuple]:
         """Each pair against each image, (P, B); the share of each in the mean; the pairs (i, j).

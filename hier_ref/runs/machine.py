@@ -5,6 +5,7 @@ the number of its threads. Runs record it, so that a difference in the last bits
 """
 
 import ctypes
+import importlib
 import os
 import platform
 from collections.abc import Callable
@@ -42,9 +43,9 @@ def arithmetic() -> dict[str, object]:
 
 def _openblas(function: str, result: type, read: Callable) -> object:
     """Ask the OpenBLAS that NumPy has loaded; "unknown" for another BLAS."""
-    core = np._core if int(np.__version__.split(".")[0]) >= 2 else np.core
+    core = "_core" if int(np.__version__.split(".")[0]) >= 2 else "core"
     try:
-        library = ctypes.CDLL(core._multiarray_umath.__file__)
+        library = ctypes.CDLL(importlib.import_module(f"numpy.{core}._multiarray_umath").__file__)
     except OSError:
         return "unknown"
     for form in OPENBLAS:

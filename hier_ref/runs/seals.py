@@ -30,7 +30,7 @@ def arrays_digest(arrays: Mapping[str, NDArray]) -> str:
     for key, array in arrays.items():
         sha.update(f"{key} {array.dtype.str} {array.shape}".encode())
         flat = np.ascontiguousarray(array).reshape(-1)
-        sha.update(flat.view(np.uint8) if flat.nbytes else b"")
+        sha.update(flat.view(np.uint8).data if flat.nbytes else b"")
     return sha.hexdigest()
 
 

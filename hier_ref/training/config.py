@@ -6,6 +6,7 @@ The options of the command, the keywords of the estimator and config.json are al
 import argparse
 from dataclasses import Field, dataclass, field, fields, replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ MOST = 10**14  # of anything counted; beyond, NumPy cannot even ask for the memo
 MOST_SEED = 2**64 - 1
 
 
-def option(default, meaning: str, least: float | None = None, choices: tuple = ()):
+def option(default: Any, meaning: str, least: float | None = None, choices: tuple = ()) -> Any:
     """Declare one option: its default, what it means, and which values it takes."""
     return field(default=default, metadata={"help": meaning, "least": least, "choices": choices})
 
@@ -88,7 +89,7 @@ class Config:
     eval_every: int = option(3, "epochs between evaluations; the last is always evaluated", least=1)
     recall_at: tuple = option((1, 2, 4, 8), "the K of Recall@K", least=1)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raise ValueError naming the option, what was found and what was expected."""
         given = self.recall_at
         ks = given if isinstance(given, tuple | list) else np.atleast_1d(given).tolist()
@@ -161,7 +162,7 @@ class Config:
         return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
 
 
-def _check(option: Field, value, dtype: str) -> None:
+def _check(option: Field, value: Any, dtype: str) -> None:
     name, least, choices = option.name, option.metadata["least"], option.metadata["choices"]
     if isinstance(option.default, bool):
         if not isinstance(value, bool):
@@ -191,8 +192,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             )
             continue
         many, choices = isinstance(each.default, tuple), each.metadata["choices"] or None
+        default = each.default if isinstance(each.default, tuple) else (each.default,)
         letter = "X" if isinstance(each.default, float) else "N"
-        shown = " ".join(map(str, each.default)) if many else each.default
         parser.add_argument(
             "--" + each.name.replace("_", "-"),
             type=int if many else type(each.default),
@@ -200,5 +201,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             nargs="+" if many else None,
             choices=choices,
             default=argparse.SUPPRESS,
-            help=f"{each.metadata['help']} (default: {shown})",
+            help=f"{each.metadata['help']} (default: {' '.join(map(str, default))})",
         )

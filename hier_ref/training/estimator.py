@@ -1,8 +1,8 @@
 """HierHead: a trained head as an estimator with fit and transform (scikit-learn's convention)."""
 
-import inspect
 import warnings
 from dataclasses import fields, replace
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class HierHead:
     Where nothing is held out, `validation_` and `baselines_` are empty, and `verdict_` says so.
     """
 
-    def __init__(self, **params):
+    def __init__(self, **params: Any) -> None:
         """Take the options by name; their values are checked by `fit`, as estimators do."""
         vars(self).update(DEFAULTS)
         self.set_params(**params)
@@ -59,7 +59,7 @@ class HierHead:
         """Return all options by name."""
         return {name: getattr(self, name) for name in DEFAULTS}
 
-    def set_params(self, **params) -> "HierHead":
+    def set_params(self, **params: Any) -> "HierHead":
         """Change some options; ValueError for a name that is none."""
         unknown = sorted(set(params) - set(DEFAULTS))
         if unknown:
@@ -159,7 +159,7 @@ class HierHead:
             message = "X has feature names, but HierHead was fitted without them"
             warnings.warn(message, stacklevel=3)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Describe the estimator to scikit-learn: the only caller, so it is there to import."""
         from sklearn.utils import Tags, TargetTags, TransformerTags
 
@@ -170,10 +170,7 @@ class HierHead:
         )
 
 
-HierHead.__init__.__signature__ = inspect.Signature(  # for help() and scikit-learn's inspection
-    [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    + [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
-        for name, value in DEFAULTS.items()
-    ]
+_OPTIONS = [Parameter(name, Parameter.KEYWORD_ONLY, default=v) for name, v in DEFAULTS.items()]
+vars(HierHead.__init__).update(  # for help() and scikit-learn's inspection
+    __signature__=Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *_OPTIONS])
 )

@@ -180,10 +180,10 @@ def init_head(
         path = " to ".join(map(shown, sizes))
         raise ValueError(f"head from {path} numbers: expected at least 1 of each") from None
     number("scale", scale, zero=True, dtype=dtype)
-    params = {}
+    params: Params = {}
     for layer, n_in, n_out in zip((HIDDEN, LAST)[-len(widths) :], sizes, widths, strict=False):
-        size = scale if layer is LAST else 1.0
-        values = size * _orthonormal(rng, n_in, n_out), np.zeros(n_out)
+        length = scale if layer is LAST else 1.0
+        values = length * _orthonormal(rng, n_in, n_out), np.zeros(n_out)
         params |= zip(layer.names, (value.astype(dtype) for value in values), strict=True)
     return params
 
@@ -210,7 +210,7 @@ def head_vjp(g: NDArray, f: NDArray, params: Params, layers: tuple[Layer, ...] =
 
     (B, D), (B, F) -> dict with the keys of `params`. The features are data: no gradient for them.
     """
-    inputs, grads = [f], {}
+    inputs, grads = [f], Params()
     for layer in layers[:-1]:
         inputs.append(head_forward(inputs[-1], params, (layer,)))
     for layer, x in zip(reversed(layers), reversed(inputs), strict=True):

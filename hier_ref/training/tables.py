@@ -78,15 +78,16 @@ def _refuse_masks(name: str, value: Any) -> None:
         raise ValueError(f"{name} has masked entries: expected all of them")
 
 
-def _kind(value: Any) -> str | None:
-    return next((name for name, kind in KINDS.items() if isinstance(value, kind)), None)
+def _kind(value: Any) -> str:
+    return next((name for name, kind in KINDS.items() if isinstance(value, kind)), "no class")
 
 
 def _of_one_kind(y: NDArray) -> NDArray:
     """Turn an array of objects into one of their common kind."""
     kinds = [_kind(value) for value in y]
-    if None in kinds:
-        raise _no_class(y[kinds.index(None)], kinds.index(None))
+    if "no class" in kinds:
+        row = kinds.index("no class")
+        raise _no_class(y[row], row)
     if len(set(kinds)) > 1:
         missing = [row for row, value in enumerate(y) if value != value]  # NaN among strings
         if missing:

@@ -27,6 +27,13 @@ class Material(NamedTuple):
     rows: NDArray  # (N,) where they stand in the features file
 
     @property
+    def proxies(self) -> NDArray:
+        """(P, D) proxies, of a run that has them; ValueError for another."""
+        if self.l is None:
+            raise ValueError("trained without HIER, so it has no proxies to make a tree of")
+        return self.l
+
+    @property
     def columns(self) -> NDArray:
         """(N, L) the class and the coarser levels, finest first."""
         levels = [] if self.part.levels is None else [self.part.levels]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hier_ref.draw.canvas import PALETTE, mixed
 from hier_ref.draw.layout import layout
 from hier_ref.draw.sprites import ACROSS, SIDE, Sprites, sprites
-from hier_ref.runs.folder import write_bytes
+from hier_ref.files import write_bytes
 from hier_ref.tree.material import Material
 from hier_ref.tree.scores import dendrogram_purity
 from hier_ref.tree.structure import NONE, PROXY, Tree
@@ -147,7 +147,7 @@ def _tree(tree: Tree, key: str, columns: NDArray) -> dict:
 def _pictures(run: Material) -> Sprites:
     if run.part.paths is None:
         return Sprites([], np.zeros(0, int), False)
-    return sprites(run.part.paths.tolist(), turns(run.part.labels), watch=_watched)
+    return sprites(run.part.paths.tolist(), turns(run.part.labels).tolist(), watch=_watched)
 
 
 def _watched(rows: Sequence[int]) -> Iterator[int]:

@@ -11,7 +11,7 @@ from hier_ref.draw import draw_curves, draw_disk, draw_retrieval, save_image
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.runs.folder import open_run
 from hier_ref.tree.material import Material
-from hier_ref.tree.structure import Tree
+from hier_ref.tree.structure import PROXY, Tree
 
 QUERIES, NEAREST = 8, 10
 
@@ -54,7 +54,7 @@ def _save(path: Path, picture: Image.Image) -> Path:
 def disk(tree: Tree, run: Material) -> Image.Image:
     """Draw the tree, its points coloured by the coarsest level there is."""
     group, level = run.columns[:, -1], run.column_names[-1]
-    used = len(run.l) - len(tree.unused)
+    used = int(np.sum(tree.kind == PROXY))
     return draw_disk(
         tree,
         groups=group,

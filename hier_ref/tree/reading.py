@@ -91,8 +91,8 @@ def _ancestors(shape: Tree, d_zl: NDArray) -> NDArray:
     return far.argmin(axis=1)
 
 
-def linkage_tree(d: NDArray, method: str = "average") -> Tree:
-    """Tree of points by agglomeration, without proxies: (N, N) distances -> Tree.
+def linkage_tree(d: NDArray) -> Tree:
+    """Tree of points by average linkage, without proxies: (N, N) distances -> Tree.
 
     Source: `scipy.cluster.hierarchy.linkage`. A single point is a set of its own (K78).
     """
@@ -100,7 +100,7 @@ def linkage_tree(d: NDArray, method: str = "average") -> Tree:
     if n == 1:
         return _plain(np.array([1, NONE]), 1)
     condensed = scipy.spatial.distance.squareform((d + d.T) / 2, checks=False)
-    merges = scipy.cluster.hierarchy.linkage(condensed, method)[:, :2].astype(int)
+    merges = scipy.cluster.hierarchy.linkage(condensed, "average")[:, :2].astype(int)
     parent = np.full(2 * n - 1, NONE)
     parent[merges] = n + np.arange(n - 1)[:, None]
     return _plain(parent, n)

@@ -18,7 +18,13 @@ from hier_ref.runs.folder import open_run
 from hier_ref.tree.export import node_names, write_tree
 from hier_ref.tree.material import LIMIT, Material, gather
 from hier_ref.tree.page import save_page
-from hier_ref.tree.pictures import finished_metrics, save_curves, save_pictures, save_retrieval
+from hier_ref.tree.pictures import (
+    History,
+    finished_metrics,
+    save_curves,
+    save_pictures,
+    save_retrieval,
+)
 from hier_ref.tree.reading import RULES, linkage_tree, read_tree
 from hier_ref.tree.scores import (
     Estimate,
@@ -47,7 +53,7 @@ def contestants(
     """Yield (name, tree, distances or None): every rule, two kinds of chance, and linkages."""
     for name in RULES:
         yield f"proxies, rule {name}", trees[name], None
-    tree = read_tree(run.z, turned(run.l, np.random.default_rng(SEED)), run.c, rule)
+    tree = read_tree(run.z, turned(run.proxies, np.random.default_rng(SEED)), run.c, rule)
     yield "random proxies", tree, None
     yield "shuffled points", shuffled(trees[rule], np.random.default_rng(SEED)), None
     f = unit(raw(run.part.features).astype(float))
@@ -103,10 +109,10 @@ def _cells(values: list, widths: list[int]) -> list[str]:
 def describe(tree: Tree, run: Material, rule: str) -> str:
     """Say how large the tree is, and whether radii could tell its storeys apart."""
     used = int(np.sum(tree.kind == PROXY))
-    radii = [np.sqrt(run.c) * np.linalg.norm(x, axis=1) for x in (run.z, run.l)]
+    radii = [np.sqrt(run.c) * np.linalg.norm(x, axis=1) for x in (run.z, run.proxies)]
     ranges = [f"{r.min():.4f} .. {r.max():.4f}" for r in radii]
     return (
-        f"tree      {tree.n_points} points under {used} of {len(run.l)} proxies "
+        f"tree      {tree.n_points} points under {used} of {len(run.proxies)} proxies "
         f"({len(tree.unused)} without points), rule {rule}, depth {tree.depth.max()}\n"
         f"radii     points {ranges[0]}, proxies {ranges[1]}, in parts of the ball's"
     )
@@ -115,7 +121,7 @@ def describe(tree: Tree, run: Material, rule: str) -> str:
 def save(folder: Path, tree: Tree, run: Material, rule: str) -> list[Path]:
     """Write tree.json, tree.nwk and tree.dot; return their paths."""
     labels = [dict(zip(run.column_names, row, strict=True)) for row in run.columns.tolist()]
-    facts = {"rule": rule, "c": run.c, "features": run.part.source, "n_proxies": len(run.l)}
+    facts = {"rule": rule, "c": run.c, "features": run.part.source, "n_proxies": len(run.proxies)}
     facts["values"] = dict(zip(run.column_names, run.value_names, strict=True))
     names = node_names(tree, run.names)
     of_points = {"row": run.rows.tolist(), "labels": labels}
@@ -149,12 +155,12 @@ def show(folder: Path, features: Features, images: Path | None = None) -> list[P
 
 def read_all(run: Material) -> dict[str, Tree]:
     """Read a run's tree by every rule; "linkage" is that of the points alone."""
-    trees = {rule: read_tree(run.z, run.l, run.c, rule) for rule in RULES}
+    trees = {rule: read_tree(run.z, run.proxies, run.c, rule) for rule in RULES}
     return trees | {"linkage": linkage_tree(pairwise_distance(run.z, run.z, run.c))}
 
 
 def save_all(
-    folder: Path, run: Material, trees: dict[str, Tree], rule: str, metrics: list[dict]
+    folder: Path, run: Material, trees: dict[str, Tree], rule: str, metrics: History
 ) -> list[Path]:
     """Write all that there is to show of a tree: files for programs, the page, pictures."""
     written = save(folder, trees[rule], run, rule) + save_page(folder, run, trees, rule)

@@ -120,8 +120,8 @@ def rank_correlation(
     i = rng.integers(0, n, (BATCHES, PAIRS // BATCHES))
     j = (i + rng.integers(1, n, i.shape)) % n
     drawn = [both(*pairs) for pairs in zip(i, j, strict=True)]
-    rho, tau = (iter(column) for column in zip(*drawn, strict=True))
-    return estimate(lambda: next(rho)), estimate(lambda: next(tau))
+    rhos, taus = (iter(column) for column in zip(*drawn, strict=True))
+    return estimate(lambda: next(rhos)), estimate(lambda: next(taus))
 
 
 def _constant(*values: NDArray) -> bool:

@@ -29,7 +29,7 @@ class Tree:
     index: NDArray
     unused: NDArray = field(default_factory=lambda: np.zeros(0, int))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raise ValueError unless parents come last, so that there is one root and no cycle."""
         above = self.parent[:-1] > np.arange(len(self.parent) - 1)
         leaves = self.kind[self.parent[:-1]] != POINT
