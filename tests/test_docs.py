@@ -68,6 +68,9 @@ SHELL = {
     ".venv/bin/pip install '.[lint]' && .venv/bin/ruff check && .venv/bin/ruff format --check": (
         "install lint '.[lint]'"
     ),
+    ".venv/bin/mypy": '"$work/lint/bin/mypy"',
+    ".venv/bin/pip install '.[release]' && .venv/bin/python -m build && "
+    ".venv/bin/twine check dist/*": "install release '.[release]'",
     ".venv/bin/pip install '.[test,peers]'": "install peers '.[test,peers]'",
     f".venv/bin/{PEERS}": PEERS,
     ".venv/bin/pip install '.[test,browser]'": "install browser '.[test,browser]'",
