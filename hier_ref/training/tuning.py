@@ -31,8 +31,10 @@ def _draw(rng: Generator, config: Config, n_features: int) -> dict[str, Any]:
     widths = [width for width in (64, 128, 256, 512) if width <= n_features]
     setting = {
         "loss": _one(rng, ["MS", "MS", "PA", "PNCA"]),
-        "hier_weight": _one(rng, [0.0, 0.0, 0.1, 0.3, 1.0]) if config.c else 0.0,
-        "lr_head": _log_uniform(rng, 1e-4, 1e-2),
+        "hier_weight": _one(rng, [0.0, 0.0, 0.0, 0.1, 0.3, 1.0]) if config.c else 0.0,
+        "head": _one(rng, ["linear", "linear", "mlp"]),
+        "hidden": min(6 * n_features, 2048),
+        "lr_head": _log_uniform(rng, 5e-5, 5e-3),
         "lr_loss": _log_uniform(rng, 1e-3, 1e-1),
         "epochs": _one(rng, [5, 10, 20]),
         "start": _one(rng, ["lda", "lda", "lda", "whiten"]),
