@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.hier import ball_points, hier_stages
 from hier_ref.triplets import Draws, sample_draws
@@ -49,7 +50,7 @@ class Place(NamedTuple):
     def draws(self, convention: Convention) -> Draws:
         """Draw triplets as a convention does, always from one seed."""
         c, r = self.parameters["c"], self.parameters["clip_radius"]
-        distance = convention.ball().pairwise_distance
+        distance = ball_of(convention).pairwise_distance
         z, l = (ball_points(u, c, r, convention) for u in (self.x, self.proxies))
         found = distance(z, z, c), distance(l, l, c), self.labels
         rng = np.random.default_rng(3)

@@ -2,14 +2,12 @@
 
 A formula in a paper leaves choices open; code makes them. `EXACT` is what this package means by
 HIER when nothing else is said; `RELEASED` is the code that the authors published. What each field
-does, and how much it matters, is measured in docs/10-conventions.md.
+does, and how much it matters, is measured in docs/10-conventions.md. What computes by it is
+`hier_ref.balls` for the arithmetic, and each function of the loss for the rest.
 """
 
 from dataclasses import dataclass, fields
 from math import inf
-from types import ModuleType, SimpleNamespace
-
-from hier_ref import pairwise, poincare
 
 
 @dataclass(frozen=True)
@@ -89,14 +87,6 @@ class Convention:
             if isinstance(field.default, float) and not value >= 0:
                 raise ValueError(f"{field.name} {value}: expected at least 0")
 
-    def ball(self) -> ModuleType | SimpleNamespace:
-        """Return to_ball, pairwise_distance and their gradients in this arithmetic."""
-        if all(getattr(self, name) == getattr(EXACT, name) for name in ARITHMETIC):
-            return EXACT_BALL
-        from hier_ref.released import ball  # chosen here, so that the exact code never needs it
-
-        return ball(self)
-
 
 WORDS = {
     "curvature_dtype": ("data", "float32"),
@@ -111,12 +101,6 @@ ARITHMETIC = (
     "ball_margin",
     "mobius_denominator_eps",
     "artanh_margin",
-)
-EXACT_BALL = SimpleNamespace(
-    to_ball=poincare.to_ball,
-    to_ball_vjp=poincare.to_ball_vjp,
-    pairwise_distance=pairwise.pairwise_distance,
-    pairwise_distance_vjp=pairwise.pairwise_distance_vjp,
 )
 
 EXACT = Convention()

@@ -19,8 +19,8 @@ from hier_ref.convention import CONVENTIONS
 from hier_ref.features.contract import Features
 from hier_ref.retrieval.recall import Ranking, rank_gallery, recall_from_ranks
 from hier_ref.runs.folder import as_named, open_run, read_named
+from hier_ref.training.batch import embed
 from hier_ref.training.config import Config
-from hier_ref.training.step import embed
 
 ROWS = 8192  # images embedded at once
 

@@ -3,12 +3,15 @@
 One level alone, from distances, is `hier_ref.levels`. Chapter: docs/4-hier.md.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from autograd.tracer import getval
 from numpy.typing import NDArray
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import EXACT, Convention
-from hier_ref.levels import Rule, level_loss, level_stages
+from hier_ref.levels import RULE, Rule, level_loss, level_stages
 from hier_ref.poincare import root
 from hier_ref.ranges import number, rows
 from hier_ref.surrogates import riemannian, riemannian_vjp
@@ -17,20 +20,73 @@ from hier_ref.triplets import LEVELS, Draws, sample_draws
 __all__ = ["Draws", "sample_draws", "hier_loss", "hier_stages", "hier_grad"]
 
 
-def ball_points(x: NDArray, c: float, clip_radius: float, convention: Convention = EXACT):
+class Distances(NamedTuple):
+    """All distances that one evaluation of the loss looks at."""
+
+    zz: NDArray  # (B, B) among the points of the data
+    zl: NDArray  # (B, P) from them to the proxies
+    ll: NDArray  # (P, P) among the proxies
+
+
+def ball_points(
+    x: NDArray, c: float, clip_radius: float, convention: Convention = EXACT
+) -> NDArray:
     """Map tangent inputs (N, D) to ball points (N, D): clip, exp0, scaled gradient. (H5)."""
-    z = convention.ball().to_ball(x, c, clip_radius)
+    z = ball_of(convention).to_ball(x, c, clip_radius)
     return riemannian(z, c) if convention.riemannian_gradient else z
 
 
 def ball_points_vjp(
-    g: NDArray, x: NDArray, c: float, clip_radius: float, convention: Convention = EXACT
+    g: NDArray,
+    x: NDArray,
+    c: float,
+    clip_radius: float,
+    convention: Convention = EXACT,
+    z: NDArray | None = None,
 ) -> NDArray:
-    """Gradient of `ball_points` to the tangent inputs: (N, D). (H5')."""
-    ball = convention.ball()
+    """Gradient of `ball_points` to the tangent inputs: (N, D). (H5').
+
+    z (N, D) are the points of x, for whoever has them already.
+    """
+    ball = ball_of(convention)
     if convention.riemannian_gradient:
-        g = riemannian_vjp(g, ball.to_ball(x, c, clip_radius), c)
+        g = riemannian_vjp(g, ball.to_ball(x, c, clip_radius) if z is None else z, c)
     return ball.to_ball_vjp(g, x, c, clip_radius)
+
+
+def distances(z: NDArray, l: NDArray, c: float, convention: Convention = EXACT) -> Distances:
+    """Return all distances of points z (B, D) and proxies l (P, D) of the ball. (H6)."""
+    between = ball_of(convention).pairwise_distance
+    return Distances(between(z, z, c), between(z, l, c), between(l, l, c))
+
+
+def distances_vjp(
+    grad_zl: NDArray,
+    grad_ll: NDArray,
+    z: NDArray,
+    l: NDArray,
+    c: float,
+    convention: Convention = EXACT,
+) -> tuple[NDArray, NDArray]:
+    """Gradient of `distances` to z (B, D) and l (P, D); the loss does not depend on zz. (H6')."""
+    between_vjp = ball_of(convention).pairwise_distance_vjp
+    grad_z, grad_l = between_vjp(grad_zl, z, l, c)
+    return grad_z, grad_l + sum(between_vjp(grad_ll, l, l, c))
+
+
+def both_levels(d: Distances, draws: Draws, rule: Rule = RULE) -> dict:
+    """Loss, its gradients to the distances, and every intermediate of both levels, by name. (H6).
+
+    Returns what `hier_stages` does between d_ll and grad_z: arrays (T, ...) of each level, loss,
+    grad_d_zl (B, P) and grad_d_ll (P, P). Raises as `level_stages`.
+    """
+    s: dict = {}
+    for level, pairs in zip(LEVELS, ("zl", "ll"), strict=True):
+        stages = level_stages(getattr(d, pairs), draws, level, rule)
+        s[f"grad_d_{pairs}"] = stages.pop("grad_d")
+        s[f"triplets_{level}"] = draws.level(level)[0]
+        s |= {f"{name}_{level}": value for name, value in stages.items()}
+    return s | {"loss": s["loss_data"] + s["loss_proxy"]}
 
 
 def hier_loss(
@@ -53,11 +109,9 @@ def hier_loss(
     Source: Kim et al., CVPR 2023; derived in docs/4-hier.md.
     """
     check_inputs(x, proxies, draws, c=c, clip_radius=clip_radius, tau=tau, margin=margin)
-    z = ball_points(x, c, clip_radius, convention)
-    l = ball_points(proxies, c, clip_radius, convention)
-    distance, rule = convention.ball().pairwise_distance, Rule(tau, margin, convention)
-    data = level_loss(distance(z, l, c), draws, "data", rule)
-    return data + level_loss(distance(l, l, c), draws, "proxy", rule)
+    z, l = (ball_points(a, c, clip_radius, convention) for a in (x, proxies))
+    d, rule = distances(z, l, c, convention), Rule(tau, margin, convention)
+    return level_loss(d.zl, draws, "data", rule) + level_loss(d.ll, draws, "proxy", rule)
 
 
 def hier_stages(
@@ -78,24 +132,13 @@ def hier_stages(
     grad_d_ll, grad_z, grad_l (before the Riemannian scaling), grad_x, grad_proxies.
     """
     check_inputs(x, proxies, draws, c=c, clip_radius=clip_radius, tau=tau, margin=margin)
-    s = {
-        "z": ball_points(x, c, clip_radius, convention),
-        "l": ball_points(proxies, c, clip_radius, convention),
-    }
-    ball, rule = convention.ball(), Rule(tau, margin, convention)
-    for name in ("zz", "zl", "ll"):
-        s[f"d_{name}"] = ball.pairwise_distance(s[name[0]], s[name[1]], c)
-    for level, pairs in zip(LEVELS, ("zl", "ll"), strict=True):
-        stages = level_stages(s[f"d_{pairs}"], draws, level, rule)
-        s[f"grad_d_{pairs}"] = stages.pop("grad_d")
-        s[f"triplets_{level}"] = draws.level(level)[0]
-        s |= {f"{name}_{level}": value for name, value in stages.items()}
-    s["loss"] = s["loss_data"] + s["loss_proxy"]
-    distance_vjp = ball.pairwise_distance_vjp
-    s["grad_z"], grad_l_data = distance_vjp(s["grad_d_zl"], s["z"], s["l"], c)
-    s["grad_l"] = grad_l_data + sum(distance_vjp(s["grad_d_ll"], s["l"], s["l"], c))
-    s["grad_x"] = ball_points_vjp(s["grad_z"], x, c, clip_radius, convention)
-    s["grad_proxies"] = ball_points_vjp(s["grad_l"], proxies, c, clip_radius, convention)
+    z, l = (ball_points(a, c, clip_radius, convention) for a in (x, proxies))
+    d = distances(z, l, c, convention)
+    s = {"z": z, "l": l, "d_zz": d.zz, "d_zl": d.zl, "d_ll": d.ll}
+    s |= both_levels(d, draws, Rule(tau, margin, convention))
+    s["grad_z"], s["grad_l"] = distances_vjp(s["grad_d_zl"], s["grad_d_ll"], z, l, c, convention)
+    s["grad_x"] = ball_points_vjp(s["grad_z"], x, c, clip_radius, convention, z)
+    s["grad_proxies"] = ball_points_vjp(s["grad_l"], proxies, c, clip_radius, convention, l)
     return s
 
 

@@ -1,6 +1,6 @@
 """Train a head on backbone features: `python -m hier_ref.train --features cub_vit.npz`.
 
-What a run prints and writes; the training itself is `hier_ref.training.step`. Chapter:
+What a run prints and writes; the training itself is `hier_ref.training`. Chapter:
 docs/6-training.md.
 """
 
@@ -36,10 +36,11 @@ from hier_ref.runs.folder import (
     Run,
 )
 from hier_ref.runs.prepare import begin_fit, describe, prepare
+from hier_ref.training.batch import Params, embed
 from hier_ref.training.config import Config, add_options
 from hier_ref.training.estimator import HierHead
 from hier_ref.training.fitting import Fit, evaluating
-from hier_ref.training.step import Params, embed, mean_losses
+from hier_ref.training.trainer import mean_losses
 from hier_ref.training.tuning import tune
 
 __all__ = ["HierHead", "main", "train"]

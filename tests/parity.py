@@ -11,6 +11,7 @@ import numpy as np
 from autograd import make_vjp
 from checks import limit, relative
 
+from hier_ref.balls import ball_of
 from hier_ref.hier import ball_points, ball_points_vjp, hier_stages
 from hier_ref.levels import Rule, level_stages
 from hier_ref.released import arithmetic as released
@@ -174,7 +175,7 @@ def mining_errors(golden, convention):
     for level, inputs, classes in (("data", x, labels), ("proxy", proxies, None)):
         c, r = parameters["c"], parameters["clip_radius"]
         p = ball_points(inputs, c, r, convention)
-        d = convention.ball().pairwise_distance(p, p, c)
+        d = ball_of(convention).pairwise_distance(p, p, c)
         mutual = mutual_neighbours(d, k, classes, convention)
         yield f"mutual_{level}", 2.0 * np.sum(mutual != golden[f"mutual_{level}"])
         want = golden[f"triplets_{level}"]

@@ -11,11 +11,11 @@ from autograd import grad
 from cases import make_inputs
 from checks import limit, relative
 
+from hier_ref.balls import EXACT_BALL, ball_of
 from hier_ref.convention import (
     ARITHMETIC,
     CONVENTIONS,
     EXACT,
-    EXACT_BALL,
     RELEASED,
     Convention,
     differences,
@@ -73,12 +73,11 @@ def test_a_value_that_means_nothing_is_refused_by_name(name, value, message):
 
 def test_the_ball_is_the_exact_one_unless_the_arithmetic_differs():
     choices = {name for name in FIELDS if name not in ARITHMETIC}
-    assert dataclasses.replace(RELEASED, **{n: getattr(EXACT, n) for n in ARITHMETIC}).ball() is (
-        EXACT_BALL
-    )
+    mixed = dataclasses.replace(RELEASED, **{n: getattr(EXACT, n) for n in ARITHMETIC})
+    assert ball_of(mixed) is EXACT_BALL
     for name in ARITHMETIC:
         value = "float32" if name == "curvature_dtype" else 0.25
-        assert dataclasses.replace(EXACT, **{name: value}).ball() is not EXACT_BALL
+        assert ball_of(dataclasses.replace(EXACT, **{name: value})) is not EXACT_BALL
     assert choices | set(ARITHMETIC) == set(FIELDS)
 
 

@@ -9,14 +9,16 @@ import pytest
 from checks import limit, relative
 from synthetic import SIZES, call, save, words
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import CONVENTIONS, EXACT, RELEASED
 from hier_ref.evaluate import main as evaluate_main
 from hier_ref.files import read_arrays
 from hier_ref.losses import LOSSES
 from hier_ref.runs.folder import CHECKPOINT, HEAD, METRICS
 from hier_ref.train import main as train_main
+from hier_ref.training.batch import GRADIENTS, points, points_vjp
 from hier_ref.training.config import Config
-from hier_ref.training.step import GRADIENTS, init_params, points, points_vjp
+from hier_ref.training.trainer import init_params
 
 SMALL = {"embedding": 8, "proxies": 12, "neighbours": 5, "triplets": 3, "dtype": "float64"}
 
@@ -60,7 +62,7 @@ def test_points_of_a_released_run_carry_its_scaling(rng):
     config = Config(convention="released", **SMALL)
     z = points(x, config)
     scale = (1 - config.c * np.sum(z**2, axis=1, keepdims=True)) ** 2 / 4
-    ball = RELEASED.ball()
+    ball = ball_of(RELEASED)
     want = ball.to_ball_vjp(scale * x, x, config.c, config.clip)
     assert relative(points_vjp(x, x, config), want) <= limit("autograd")
     assert relative(z, ball.to_ball(x, config.c, config.clip)) <= limit("autograd")

@@ -26,6 +26,7 @@ from hier_ref.losses.soft_triple import soft_maximum
 from hier_ref.losses.softmax import NormSoftmax
 from hier_ref.pairwise import pairwise_distance, pairwise_distance_vjp, pairwise_sq
 from hier_ref.poincare import clip_norm, distance, expmap0, gap, logmap0, mobius_add, to_ball
+from hier_ref.training.batch import embed
 from hier_ref.training.config import SCHEDULES, Config
 from hier_ref.training.head import (
     gelu,
@@ -47,7 +48,7 @@ from hier_ref.training.optim import (
     cosine as cosine_schedule,
 )
 from hier_ref.training.sampler import batches_per_epoch, class_batches
-from hier_ref.training.step import Trainer, embed
+from hier_ref.training.trainer import Trainer
 from hier_ref.triplets import mutual_neighbours, sample_triplets
 
 SCALES = {

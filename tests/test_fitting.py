@@ -14,13 +14,14 @@ from hier_ref.retrieval.recall import recall_at_k
 from hier_ref.runs.folder import CHECKPOINT, HEAD, METRICS, RESULT, TUNING
 from hier_ref.train import main
 from hier_ref.training import fitting
+from hier_ref.training.batch import group
 from hier_ref.training.config import Config
 from hier_ref.training.estimator import HierHead
 from hier_ref.training.fitting import Fit, held_out
 from hier_ref.training.head import head_forward
 from hier_ref.training.sampler import batches_per_epoch
 from hier_ref.training.starts import start_head
-from hier_ref.training.step import group, init_params
+from hier_ref.training.trainer import init_params
 from hier_ref.training.tuning import drawn_settings, rounds
 
 VALIDATED = SIZES | {"validate": 0.25, "batch": 12, "start": "lda", "lr_head": 1e-3}

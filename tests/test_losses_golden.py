@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from checks import limit, relative
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import RELEASED
 from hier_ref.losses import LOSSES
 
@@ -33,7 +34,7 @@ def released(name, case):
     elif name == "SOFTTRIPLE":
         params = {"class_centres": case["params"].T.reshape(10, 10, 8)}
     elif name in ("HYP", "MS_HYP"):
-        loss = replace(loss, ball=RELEASED.ball())
+        loss = replace(loss, ball=ball_of(RELEASED))
     if name == "HYP":
         labels = np.repeat(np.arange(len(labels)), case["z"].shape[1])
     return loss, z, labels, params

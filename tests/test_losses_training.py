@@ -10,8 +10,9 @@ from synthetic import N_FEATURES, SIZES, call, clustered, save, words
 from hier_ref.losses import LOSSES
 from hier_ref.runs.folder import HEAD, METRICS
 from hier_ref.train import main
+from hier_ref.training.batch import batch_autograd, batch_gradient
 from hier_ref.training.config import Config
-from hier_ref.training.step import batch_autograd, batch_gradient, init_params
+from hier_ref.training.trainer import init_params
 
 CASES = [(name, c) for name in LOSSES for c in (0.1, 0.0)]
 

@@ -9,6 +9,7 @@ from autograd import make_vjp
 from checks import check_vjp, exact, limit, relative, ulps
 
 from hier_ref import pairwise, poincare
+from hier_ref.balls import ball_of
 from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.released import arithmetic as released
 from hier_ref.released import maps as released_maps
@@ -168,17 +169,17 @@ def test_to_ball_gradient_is_the_chain_of_C1_C2_C3(least, most, rng):
 
 @pytest.mark.parametrize("c", [0.1, 1.0])
 def test_without_its_constants_it_is_the_exact_ball(c, rng):
-    ball, r = released.ball(EXACT), 2.3
+    r = 2.3
     u, v = vectors(rng, 7, 5, 0.0, 4.0), vectors(rng, 6, 5, 0.0, 2.0)
     x, y = poincare.to_ball(u, c, r), poincare.to_ball(v, c, r)
     g = rng.standard_normal((7, 6))
     pairs = [
-        (ball.to_ball(u, c, r), x),
-        (ball.to_ball_vjp(u, u, c, r), poincare.to_ball_vjp(u, u, c, r)),
-        (ball.pairwise_distance(x, y, c), pairwise.pairwise_distance(x, y, c)),
+        (released.to_ball(u, c, r, EXACT), x),
+        (released.to_ball_vjp(u, u, c, r, EXACT), poincare.to_ball_vjp(u, u, c, r)),
+        (released.pairwise_distance(x, y, c, EXACT), pairwise.pairwise_distance(x, y, c)),
     ]
     pairs += zip(
-        ball.pairwise_distance_vjp(g, x, y, c),
+        released.pairwise_distance_vjp(g, x, y, c, EXACT),
         pairwise.pairwise_distance_vjp(g, x, y, c),
         strict=True,
     )
@@ -233,7 +234,7 @@ def test_maps_C9_at_points_where_the_released_code_has_no_number():
 
 def test_float32_stays_float32(rng):
     u = vectors(rng, 5, 4, 0.1, 3.0).astype(np.float32)
-    ball = RELEASED.ball()
+    ball = ball_of(RELEASED)
     z = ball.to_ball(u, 0.1, 2.3)
     d = ball.pairwise_distance(z, z, 0.1)
     grads = (ball.to_ball_vjp(u, u, 0.1, 2.3), *ball.pairwise_distance_vjp(d, z, z, 0.1))

@@ -5,21 +5,12 @@ import pytest
 from checks import central_difference, check_vjp, limit, relative
 from synthetic import N_FEATURES, SIZES, clustered
 
-from hier_ref.hier import ball_points, hier_grad
+from hier_ref.hier import ball_points, distances, hier_grad
 from hier_ref.losses import LOSSES
+from hier_ref.training.batch import batch_autograd, batch_gradient, draw, embed, points, points_vjp
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward, head_vjp
-from hier_ref.training.step import (
-    Trainer,
-    batch_autograd,
-    batch_gradient,
-    draw,
-    embed,
-    init_params,
-    mean_losses,
-    points,
-    points_vjp,
-)
+from hier_ref.training.trainer import Trainer, init_params, mean_losses
 
 PARTS = ("head.weight", "head.bias", "loss.class_proxies", "proxies")
 
@@ -86,7 +77,8 @@ def test_batch_H8_adds_at_x_what_the_two_losses_send_there():
     f, labels = content["features"][:24].astype(float), content["labels"][:24]
     _, metric_only = step(batch_gradient, small(hier_weight=0.0))
     x = head_forward(f, {"weight": params["head.weight"], "bias": params["head.bias"]})
-    draws = draw(np.random.default_rng(0), x, params["proxies"], labels, config)
+    z, l = points(x, config), points(params["proxies"], config)
+    draws = draw(np.random.default_rng(0), distances(z, l, config.c), labels, config)
     hier, grad_x, grad_proxies = hier_grad(x, params["proxies"], draws)
     head = head_vjp(grad_x, f, {"weight": params["head.weight"], "bias": params["head.bias"]})
     losses, grads = step(batch_gradient, config)

@@ -7,7 +7,7 @@ from hier_ref.hier import ball_points
 from hier_ref.retrieval import rank_gallery
 from hier_ref.training import Trainer, embed
 from hier_ref.training.config import Config
-from hier_ref.training.step import mean_losses
+from hier_ref.training.trainer import mean_losses
 
 # Rounding grows tenfold in two epochs; after twenty the picture is still the same on any machine.
 CONFIG = Config(

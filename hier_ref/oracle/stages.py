@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import Convention, differences
 from hier_ref.hier import ball_points, ball_points_vjp
 from hier_ref.levels import Rule, level_stages
@@ -102,7 +103,7 @@ class Graph:
 
     def _compute(self, stage: str, *needs: NDArray) -> NDArray:
         case, c, convention = self.case, self.case.c, self.convention
-        ball, level = convention.ball(), stage.rpartition("_")[2]
+        ball, level = ball_of(convention), stage.rpartition("_")[2]
         if stage in ("z", "l"):
             tangent = case.x if stage == "z" else case.proxies
             return ball_points(tangent, c, case.clip_radius, convention)

@@ -1,11 +1,9 @@
 """The ball as the authors' code computes it: the same formulas with its constants in them.
 
 Each constant is a field of `Convention`; with all of them at their exact values these functions
-equal those of `poincare` and `pairwise` up to rounding. Reached through `Convention.ball()`;
+equal those of `poincare` and `pairwise` up to rounding. Chosen by `hier_ref.balls`;
 nothing exact imports this file. Measured and derived in docs/10-conventions.md.
 """
-
-from types import SimpleNamespace
 
 import autograd.numpy as np
 from autograd.extend import defvjp, primitive
@@ -15,16 +13,6 @@ from numpy import ndarray
 from hier_ref.convention import Convention
 from hier_ref.pairwise import pairwise_sq, pairwise_sq_vjp
 from hier_ref.poincare import gap, gap_vjp, root
-
-
-def ball(k: Convention) -> SimpleNamespace:
-    """Return the four functions of the HIER loss with the constants of one convention."""
-    return SimpleNamespace(
-        to_ball=lambda u, c, r: to_ball(u, c, r, k),
-        to_ball_vjp=lambda g, u, c, r: to_ball_vjp(g, u, c, r, k),
-        pairwise_distance=lambda x, y, c: pairwise_distance(x, y, c, k),
-        pairwise_distance_vjp=lambda g, x, y, c: pairwise_distance_vjp(g, x, y, c, k),
-    )
 
 
 def curvature(c: float, k: Convention) -> float:

@@ -25,7 +25,7 @@ from hier_ref.runs.machine import differences
 from hier_ref.runs.seals import digest
 from hier_ref.training.config import Config
 from hier_ref.training.fitting import Fit
-from hier_ref.training.step import check_features
+from hier_ref.training.trainer import check_features
 from hier_ref.training.tuning import check_judges
 
 

@@ -1,20 +1,19 @@
-"""Training: one batch from features to new weights (`step`), how long, from where, and as what.
+"""Training: one batch (`batch`), all of them (`trainer`), how long, from where, and as what.
 
-Read `step` first; then `head`, `optim`, `sampler` and `config`, of which it is made; then
+Read `batch` first; then `head`, `optim`, `sampler` and `config`, of which it is made; then
 `starts`, `fitting` and `tuning`, which decide where it begins, when it ends and with which
 options; `estimator` is all of it as one object with fit and transform.
 """
 
-from hier_ref.training.step import (
+from hier_ref.training.batch import (
     Params,
-    Trainer,
     batch_autograd,
     batch_gradient,
     draw,
     embed,
-    init_params,
     points,
 )
+from hier_ref.training.trainer import Trainer, init_params
 
 __all__ = [
     "Params",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import CONVENTIONS, Convention
 from hier_ref.losses import LOSSES, Loss
 from hier_ref.poincare import root
@@ -149,7 +150,7 @@ class Config:
     def metric(self) -> Loss:
         """The metric loss, its distances in the arithmetic of the reading."""
         loss = LOSSES[self.loss]
-        return replace(loss, ball=self.reading.ball()) if hasattr(loss, "ball") else loss
+        return replace(loss, ball=ball_of(self.reading)) if hasattr(loss, "ball") else loss
 
     @property
     def search_c(self) -> float:

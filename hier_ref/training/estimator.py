@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hier_ref.baselines.verdict import verdict
 from hier_ref.ranges import shown
+from hier_ref.training.batch import embed
 from hier_ref.training.config import Config
 from hier_ref.training.fitting import Fit
-from hier_ref.training.step import embed, mean_losses
 from hier_ref.training.tables import column_names, read_classes, read_features
+from hier_ref.training.trainer import mean_losses
 from hier_ref.training.tuning import tune
 
 DEFAULTS = {option.name: option.default for option in fields(Config)}

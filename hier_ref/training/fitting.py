@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from hier_ref.baselines.embeddings import Embedding, baselines
 from hier_ref.retrieval.recall import Ranking, rank_gallery
+from hier_ref.training.batch import Params, embed, group
 from hier_ref.training.config import Config
 from hier_ref.training.sampler import batches_per_epoch
 from hier_ref.training.starts import start_head
-from hier_ref.training.step import Params, Trainer, embed, group
+from hier_ref.training.trainer import Trainer
 
 FEWEST = 5  # classes that can judge an epoch
 JUDGES = 4096  # images that judge it, at most

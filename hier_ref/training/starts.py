@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.baselines.closed_form import choose_shrinkage, lda, moments, pca, whitening
+from hier_ref.training.batch import Params, group
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward
-from hier_ref.training.step import Params, group
 
 
 def start_head(

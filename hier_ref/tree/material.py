@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hier_ref.evaluate import level_names
 from hier_ref.features.contract import CONTRACT, Features
 from hier_ref.runs.folder import open_run
-from hier_ref.training.step import embed, points
+from hier_ref.training.batch import embed, points
 
 LIMIT = 5000  # the distances of many more rows would fill the memory
 

@@ -15,13 +15,14 @@ from functools import partial
 
 import numpy as np
 
-from hier_ref.hier import ball_points, ball_points_vjp, hier_grad
+from hier_ref.hier import ball_points, ball_points_vjp, distances, hier_grad
 from hier_ref.losses import LOSSES
 from hier_ref.pairwise import pairwise_distance, pairwise_distance_vjp
+from hier_ref.training.batch import batch_autograd, batch_gradient, draw, group
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward, head_vjp
 from hier_ref.training.optim import AdamW
-from hier_ref.training.step import batch_autograd, batch_gradient, draw, group, init_params
+from hier_ref.training.trainer import init_params
 from hier_ref.triplets import LEVELS, Draws
 
 N_FEATURES, N_CLASSES = 256, 90
@@ -70,7 +71,8 @@ def parts(params, f, labels, config):
     x = head_forward(f, head)
     z, l = ball_points(x, c, clip), ball_points(proxies, c, clip)
     d_zl, d_ll = pairwise_distance(z, l, c), pairwise_distance(l, l, c)
-    draws = draw(np.random.default_rng(0), x, proxies, labels, config)
+    d = distances(z, l, c)
+    draws = draw(np.random.default_rng(0), d, labels, config)
     _, grads = batch_gradient(params, f, labels, np.random.default_rng(0), config)
     optimizer = AdamW(params, 1e-3)
     images, groups = draws.triplets_data, draws.triplets_proxy
@@ -83,7 +85,7 @@ def parts(params, f, labels, config):
             ball_points_vjp(l, proxies, c, clip),
         ),
         "metric loss and gradient": lambda: loss.grad(z, labels, own, c),
-        "mining of triplets": lambda: draw(np.random.default_rng(0), x, proxies, labels, config),
+        "mining of triplets": lambda: draw(np.random.default_rng(0), d, labels, config),
         "distances zl, ll": lambda: (pairwise_distance(z, l, c), pairwise_distance(l, l, c)),
         "their gradient ": lambda: (
             pairwise_distance_vjp(d_zl, z, l, c),

@@ -23,11 +23,13 @@ from study_regimes import prepare
 from hier_ref.baselines.embeddings import raw
 from hier_ref.evaluate import score
 from hier_ref.features.contract import Features, default_features, read_features
+from hier_ref.hier import distances
+from hier_ref.training.batch import batch_gradient, embed, group, points
+from hier_ref.training.batch import draw as mine
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward
 from hier_ref.training.sampler import class_batches
-from hier_ref.training.step import Trainer, batch_gradient, embed, group, mean_losses
-from hier_ref.training.step import draw as mine
+from hier_ref.training.trainer import Trainer, mean_losses
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "study.jsonl"
 KS = Config().recall_at
@@ -115,7 +117,9 @@ def together(trainer: Trainer, known: np.ndarray) -> list[list[float]]:
     shared = []
     for rows in batches(trainer):
         x = head_forward(trainer.features[rows], head, config.layers)
-        draws = mine(rng, x, trainer.params["proxies"], trainer.labels[rows], config)
+        z, l = points(x, config), points(trainer.params["proxies"], config)
+        d = distances(z, l, config.c, config.reading)
+        draws = mine(rng, d, trainer.labels[rows], config)
         i, j, k = known[rows][draws.triplets_data.T]
         shared.append([np.mean(i == other, axis=0) for other in (j, k)])
     return np.round(np.mean(shared, axis=0), 4).tolist()

@@ -1,29 +1,18 @@
-"""Train a head and proxies: one batch from features to new weights, then all of them.
+"""A training run: batch after batch, from the first weights to the last of an epoch.
 
-Read `batch_gradient` first: it is the whole method in one screen. Chapter: docs/6-training.md.
+What one batch does is `hier_ref.training.batch`. Chapter: docs/6-training.md.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from autograd import value_and_grad
-from autograd.tracer import getval
 from numpy.typing import NDArray
 
-from hier_ref.hier import ball_points, ball_points_vjp, hier_grad, hier_loss, sample_draws
-from hier_ref.losses import unit, unit_vjp
+from hier_ref.training.batch import GRADIENTS, Params, embed, group, rounded
 from hier_ref.training.config import Config
-from hier_ref.training.head import EPS, head_forward, head_vjp, init_head
+from hier_ref.training.head import EPS, init_head
 from hier_ref.training.optim import AdamW, clip_by_value, constant, cosine, step_decay, warmup
 from hier_ref.training.sampler import batches_per_epoch, class_batches
-from hier_ref.triplets import Draws
-
-Params = dict[str, NDArray]
-
-
-def group(params: Params, prefix: str) -> Params:
-    """Return the parameters of one part by the names it uses itself."""
-    return {name[len(prefix) :]: p for name, p in params.items() if name.startswith(prefix)}
 
 
 def init_params(config: Config, n_features: int, n_classes: int) -> Params:
@@ -37,128 +26,6 @@ def init_params(config: Config, n_features: int, n_classes: int) -> Params:
         size = 0.9 * config.clip / np.sqrt(config.embedding)
         params["proxies"] = size * rng.standard_normal((config.proxies, config.embedding))
     return {name: p.astype(config.dtype) for name, p in params.items()}
-
-
-def points(x: NDArray, config: Config) -> NDArray:
-    """Map tangent vectors to the ball or, with c = 0, to the sphere: x/|x|. (N8).
-
-    (N, D) -> (N, D). On the sphere a zero vector stays 0 (K30).
-    """
-    if not config.c:
-        return unit(x)
-    return ball_points(x, config.c, config.clip, config.reading)
-
-
-def points_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
-    """Gradient of `points`. (N8').
-
-    (N, D), (N, D) -> (N, D).
-    """
-    if not config.c:
-        return unit_vjp(g, x)
-    return ball_points_vjp(g, x, config.c, config.clip, config.reading)
-
-
-def rounded(features: NDArray, config: Config) -> NDArray:
-    """Round features (N, F) to the dtype of a run; ValueError for one beyond its range."""
-    largest = max(float(np.max(features, initial=0)), -float(np.min(features, initial=0)))
-    most = float(np.finfo(config.dtype).max)
-    if largest > most:
-        found = f"features up to {largest:.3g}"
-        raise ValueError(f"{found}: expected at most {most:.3g}, the range of {config.dtype}")
-    return features.astype(config.dtype)
-
-
-def tangents(f: NDArray, params: Params, config: Config) -> NDArray:
-    """Map features (B, F) to tangent vectors (B, D); ValueError where their squares overflow."""
-    with np.errstate(all="ignore"):
-        x = head_forward(f, group(params, "head."), config.layers)
-        finite = np.isfinite(np.sum(getval(x) ** 2, axis=1))
-    if not finite.all():
-        row = np.flatnonzero(~finite)[0]
-        raise ValueError(
-            f"the head maps row {row} beyond what {config.dtype} can square: expected smaller "
-            "weights (options head_scale, lr_head)"
-        )
-    return x
-
-
-def embed(features: NDArray, params: Params, config: Config) -> NDArray:
-    """Map backbone features (N, F) to `points` (N, D).
-
-    Raises ValueError for features beyond the range of the dtype, and as `tangents`.
-    """
-    return points(tangents(rounded(features, config), params, config), config)
-
-
-def draw(rng: np.random.Generator, x: NDArray, proxies: NDArray, labels, config: Config) -> Draws:
-    """Mine the triplets of a batch and draw its noise; no gradient flows through either.
-
-    Points x (B, D) and proxies (P, D), labels (B,) -> `Draws`.
-    """
-    z, l = points(x, config), points(proxies, config)
-    distance = config.reading.ball().pairwise_distance
-    d_zz, d_ll = (distance(p, p, config.c) for p in (z, l))
-    return sample_draws(
-        rng,
-        d_zz,
-        d_ll,
-        labels,
-        neighbours=config.neighbours,
-        per_anchor=config.triplets,
-        convention=config.reading,
-    )
-
-
-def batch_gradient(
-    params: Params, f: NDArray, labels: NDArray, rng: np.random.Generator, config: Config
-) -> tuple[dict[str, float], Params]:
-    """Losses of one batch (H8) and the gradient of their weighted sum, every step by hand (H8').
-
-    f (B, F) features, labels (B,) in 0..C-1 -> ({"metric", "hier"}, gradients by name).
-    """
-    head, loss = group(params, "head."), config.metric
-    x = tangents(f, params, config)
-    z = points(x, config)
-    metric, grad_z, grad_loss = loss.grad(z, labels, group(params, "loss."), config.c)
-    grad_x = points_vjp(grad_z, x, config)
-    losses, grads = {"metric": metric}, {f"loss.{name}": g for name, g in grad_loss.items()}
-    if config.hier_weight:
-        draws = draw(rng, x, params["proxies"], labels, config)
-        hier, grad_x_hier, grad_proxies = hier_grad(
-            x, params["proxies"], draws, config.reading, **config.geometry
-        )
-        grad_x = grad_x + config.hier_weight * grad_x_hier
-        losses["hier"], grads["proxies"] = float(hier), config.hier_weight * grad_proxies
-    grad_head = head_vjp(grad_x, f, head, config.layers)
-    return losses, grads | {f"head.{name}": g for name, g in grad_head.items()}
-
-
-def batch_autograd(
-    params: Params, f: NDArray, labels: NDArray, rng: np.random.Generator, config: Config
-) -> tuple[dict[str, float], Params]:
-    """Return what `batch_gradient` does, found by autograd from the forward functions alone."""
-    losses: dict[str, float] = {}
-    draws = None
-    if config.hier_weight:
-        x = tangents(f, params, config)
-        draws = draw(rng, x, params["proxies"], labels, config)
-
-    def total(params):
-        x = tangents(f, params, config)
-        z = points(x, config)
-        metric = config.metric.value(z, labels, group(params, "loss."), config.c)
-        losses["metric"] = metric
-        if draws is None:
-            return metric
-        losses["hier"] = hier_loss(x, params["proxies"], draws, config.reading, **config.geometry)
-        return metric + config.hier_weight * losses["hier"]
-
-    _, grads = value_and_grad(total)(params)
-    return {name: float(getattr(loss, "_value", loss)) for name, loss in losses.items()}, grads
-
-
-GRADIENTS: dict[str, Callable] = {"explicit": batch_gradient, "autograd": batch_autograd}
 
 
 def check_features(features: NDArray, config: Config) -> None:
