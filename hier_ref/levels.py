@@ -17,10 +17,8 @@ from numpy.typing import DTypeLike, NDArray
 from hier_ref.convention import EXACT, Convention
 from hier_ref.ranges import number, rows
 from hier_ref.surrogates import pick
+from hier_ref.threads import in_order
 from hier_ref.triplets import Draws
-
-# Triplets worked on at once: (BLOCK, P) temporaries stay near the cache, whatever T is.
-BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -177,16 +175,20 @@ def _scatter(rows: NDArray, index: NDArray, n: int) -> NDArray:
     return scipy.sparse.csr_array(ones, shape=(n, t)) @ rows
 
 
-def _blocks(d: NDArray, draws: Draws, level: str, rule: Rule):
-    """Yield (triplets, Block) for some triplets of a level at a time."""
+def _check(d: NDArray, draws: Draws, level: str, rule: Rule) -> None:
+    """Refuse distances that are not finite, draws that do not fit, numbers that round to 0."""
     rows("d", d)
     draws.check(level, *d.shape)
     rule.check(getval(d).dtype)
+
+
+def _judge(d: NDArray, draws: Draws, level: str, rule: Rule, number: int) -> tuple[NDArray, Block]:
+    """Return the triplets of one block of a level, and what the forward pass knows of them."""
     n = d.shape[1]
     # With three proxies or fewer nobody else is left to choose, and the ban is lifted (K28).
     own = rule.convention.proxy_may_be_own_ancestor or level == "data" or n <= 3
-    for triplets, pair, triple in draws.arrivals(level, BLOCK, n, getval(d).dtype):
-        yield triplets, block_hinges(d, triplets, pair, triple, rule, own)
+    triplets, pair, triple = draws.arrivals(level, number, n, getval(d).dtype)
+    return triplets, block_hinges(d, triplets, pair, triple, rule, own)
 
 
 def _divisor(lca_pair: NDArray, lca_triple: NDArray, rule: Rule) -> int:
@@ -201,7 +203,8 @@ def level_loss(d: NDArray, draws: Draws, level: str, rule: Rule = RULE) -> float
     d (N, P) distances of the level's points to the proxies. Differentiable by autograd. Raises
     ValueError for distances that are not finite and draws that do not fit.
     """
-    blocks = [block for _, block in _blocks(d, draws, level, rule)]
+    _check(d, draws, level, rule)
+    blocks = [_judge(d, draws, level, rule, number)[1] for number in draws.blocks(level)]
     if not blocks:
         return 0.0
     chosen = (onp.concatenate([b[which] for b in blocks]) for which in (0, 1))
@@ -215,13 +218,18 @@ def level_stages(
 
     Raises as `level_loss`.
     """
+    _check(d, draws, level, rule)
+
+    def work(number: int) -> tuple:
+        triplets, block = _judge(d, draws, level, rule, number)
+        grad = block_hinges_vjp(1.0, d, triplets, rule, block) if gradient else 0
+        return *block[:3], grad
+
     grad_d = onp.zeros_like(d)
-    none = onp.zeros(0, int), onp.zeros(0, int), onp.zeros(0, d.dtype)
-    rows = [none]
-    for triplets, block in _blocks(d, draws, level, rule):
-        rows.append(block[:3])
-        if gradient:
-            grad_d += block_hinges_vjp(1.0, d, triplets, rule, block)
+    rows = [(onp.zeros(0, int), onp.zeros(0, int), onp.zeros(0, d.dtype))]
+    for *row, grad in in_order(work, draws.blocks(level)):
+        rows.append(tuple(row))
+        grad_d += grad
     lca_pair, lca_triple, hinge = (onp.concatenate(parts) for parts in zip(*rows, strict=True))
     mean = d.dtype.type(1 / _divisor(lca_pair, lca_triple, rule))
     return {

@@ -36,6 +36,7 @@ from hier_ref.runs.folder import (
     Run,
 )
 from hier_ref.runs.prepare import begin_fit, describe, prepare
+from hier_ref.threads import use_threads
 from hier_ref.training.batch import Params, embed
 from hier_ref.training.config import Config, add_options
 from hier_ref.training.estimator import HierHead
@@ -166,6 +167,12 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER", help="where the images are that pictures show"
     )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="how many work at once; results do not depend on it (default: one for each core)",
+    )
     add_options(parser)
     return parser
 
@@ -191,6 +198,8 @@ def main(argv: list[str] | None = None) -> None:
     """Train as the options say."""
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.threads is not None:
+        use_threads(args.threads)
     if args.images and not args.images.is_dir():
         raise ValueError(f"--images {args.images}: no folder there, expected one of images")
     fit, run, features = prepare(args)

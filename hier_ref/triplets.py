@@ -5,17 +5,17 @@ the distances (and, for images, their classes): i and j are *mutual* nearest nei
 Chapter: docs/3-triplets.md.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from hier_ref.convention import EXACT, Convention
 from hier_ref.ranges import whole
 
 LEVELS = ("data", "proxy")
+BLOCK = 256  # triplets worked on at once: (BLOCK, P) temporaries stay near the cache
 LEAST_NOISE = -80.0  # no Gumbel number is below -4 or so, and exp(80) is finite in float32
 
 
@@ -25,8 +25,8 @@ class Draws:
 
     triplets_data, triplets_proxy: (T, 3) integers, rows (i, j, k); T may be 0.
     gumbel_data, gumbel_proxy: (pair, triple), two (T, P) arrays of standard Gumbel noise for
-    the choices of LCA(i, j) and LCA(i, j, k); or None, and the noise comes from `seed`, block
-    by block, the same at every evaluation.
+    the choices of LCA(i, j) and LCA(i, j, k); or None, and the noise comes from `seed`, a stream
+    for each block of triplets, the same at every evaluation.
     """
 
     triplets_data: NDArray
@@ -56,26 +56,38 @@ class Draws:
                 found = f"gumbel_{level} from {noise.min():.3g} to {noise.max():.3g}"
                 raise ValueError(f"{found}: expected finite noise, above {LEAST_NOISE}")
 
-    def arrivals(self, level: str, block: int, n: int, dtype) -> Iterator[tuple]:
-        """Yield (triplets, pair, triple) for `block` triplets at a time: arrival times. (T4).
+    def blocks(self, level: str) -> range:
+        """Return the numbers of the blocks of a level, BLOCK triplets each, the last one fewer."""
+        return range(-(-len(self.level(level)[0]) // BLOCK))
 
-        pair and triple (block, n) are independent Exp(1) variables, exp(-g) of Gumbel noise g.
-        Two streams, one for each choice, make the noise independent of the block size.
+    def arrivals(
+        self, level: str, block: int, n: int, dtype: DTypeLike
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """Return the triplets of one block and the arrival times of their two choices. (T4).
+
+        (T, 3), (T, n), (T, n). Each block and choice has a stream of its own, so that blocks can
+        be worked on in any order.
         """
         triplets, gumbel = self.level(level)
-        streams = [
-            np.random.default_rng([self.seed, LEVELS.index(level), choice]) for choice in (0, 1)
-        ]
-        for start in range(0, len(triplets), block):
-            rows = triplets[start : start + block]
-            if gumbel is None:
-                noise = [stream.standard_exponential((len(rows), n), dtype) for stream in streams]
-            else:
-                noise = [np.exp(-g[start : start + block].astype(dtype)) for g in gumbel]
-            # float32 noise can be exactly 0, whose weight 1/0 is no number. The floor (K22) is
-            # never met otherwise, and the square of a sum of weights stays finite.
-            pair, triple = (np.maximum(e, np.finfo(dtype).tiny ** 0.4) for e in noise)
-            yield rows, pair, triple
+        rows = slice(block * BLOCK, (block + 1) * BLOCK)
+        size = len(triplets[rows]), n
+        if gumbel is None:
+            path = [self.seed, LEVELS.index(level), block]
+            times = [arrival_times(np.random.default_rng([*path, k]), size, dtype) for k in (0, 1)]
+        else:
+            times = [np.exp(-g[rows].astype(dtype)) for g in gumbel]
+        pair, triple = (np.maximum(e, np.finfo(dtype).tiny ** 0.4) for e in times)  # (K22)
+        return triplets[rows], pair, triple
+
+
+def arrival_times(rng: Generator, size: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+    """Draw Exp(1) variables: -log(1 - U) of uniform U from 0 to 1, without 1. (T4).
+
+    U has 24 random bits in float32 and 53 in float64, and so may be 0.
+    """
+    left = rng.random(size, dtype)
+    np.subtract(1, left, out=left)
+    return np.negative(np.log(left, out=left), out=left)
 
 
 def nearest_neighbours(d: NDArray, neighbours: int, first: NDArray | None = None) -> NDArray:
@@ -197,9 +209,12 @@ def capture_noise(draws: Draws, n_proxies: int) -> Draws:
     """Return the same draws with their seeded float64 noise written out as Gumbel arrays."""
     gumbel = {}
     for level in LEVELS:
-        size = max(1, len(draws.level(level)[0]))
-        blocks = list(draws.arrivals(level, size, n_proxies, np.float64))
-        empty = np.zeros((0, n_proxies))
-        pair, triple = blocks[0][1:] if blocks else (empty, empty)
+        times = [draws.arrivals(level, k, n_proxies, np.float64)[1:] for k in draws.blocks(level)]
+        none = np.zeros((0, n_proxies))
+        pair, triple = (
+            (np.concatenate([none, *each]) for each in zip(*times, strict=True))
+            if times
+            else (none, none)
+        )
         gumbel[f"gumbel_{level}"] = (-np.log(pair), -np.log(triple))
     return Draws(draws.triplets_data, draws.triplets_proxy, **gumbel, seed=draws.seed)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from cases import make_inputs, mine
 from checks import central_difference, check_vjp, limit, relative
 from level_reference import loops, relaxation
 
-from hier_ref import levels
+from hier_ref import threads, triplets
 from hier_ref.convention import EXACT
 from hier_ref.hier import (
     ball_points,
@@ -145,9 +146,23 @@ def test_stages_hold_every_documented_name():
 def test_blocks_do_not_change_the_result(monkeypatch):
     x, proxies, draws = make_inputs(6)
     whole = hier_grad(x, proxies, draws)
-    monkeypatch.setattr(levels, "BLOCK", 7)
+    monkeypatch.setattr(triplets, "BLOCK", 7)
     for got, want in zip(hier_grad(x, proxies, draws), whole, strict=True):
         assert relative(got, want) < 1e-13
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_number_of_threads_gives_the_same_bytes(count, dtype, monkeypatch, rng):
+    """Some twenty blocks at each level, the last one short; noise from the seed."""
+    x, proxies = (rng.standard_normal((n, 4)).astype(dtype) for n in (40, 30))
+    draws = [rng.integers(0, n, (5000 + n, 3)) for n in (40, 30)]
+    call = partial(hier_stages, x, proxies, Draws(*draws, seed=9), margin=1.0)
+    monkeypatch.setattr(threads, "_asked", [1])
+    alone = call()
+    threads.use_threads(count)
+    for name, stage in call().items():
+        assert np.asarray(stage).tobytes() == np.asarray(alone[name]).tobytes(), name
 
 
 # --- odd inputs: each a defined loss and finite gradients

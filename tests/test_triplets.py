@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hier_ref import triplets
 from hier_ref.convention import EXACT, Convention
 from hier_ref.triplets import (
     Draws,
+    arrival_times,
     capture_noise,
     mutual_neighbours,
     nearest_neighbours,
@@ -163,10 +165,16 @@ def test_triplets_K21_nothing_to_draw_from(n, rng):
     assert sample_triplets(rng, mutual_neighbours(np.zeros((n, n)), 3), 5).shape == (0, 3)
 
 
+def written_out(draws, level, n):
+    """The arrival times of both choices of a level, all blocks together."""
+    times = [draws.arrivals(level, block, n, np.float64)[1:] for block in draws.blocks(level)]
+    return [np.concatenate(each) for each in zip(*times, strict=True)]
+
+
 def test_arrivals_T4_choose_as_often_as_the_softmax_says():
     far, tau, n = np.array([1.0, 1.05, 1.2, 1.9]), 0.1, 100_000
     draws = Draws(np.zeros((n, 3), int), np.zeros((0, 3), int), seed=5)
-    (_, pair, triple), *_ = draws.arrivals("data", n, 4, np.float64)
+    pair, triple = written_out(draws, "data", 4)
     share = np.exp(-far / tau) / np.exp(-far / tau).sum()
     for arrival in (pair, triple):
         winner = np.argmax(np.exp(-far / tau) / arrival, axis=1)
@@ -175,29 +183,42 @@ def test_arrivals_T4_choose_as_often_as_the_softmax_says():
     assert abs(np.corrcoef(pair.ravel(), triple.ravel())[0, 1]) < 5 / np.sqrt(4 * n)
 
 
-def test_arrivals_T4_are_the_exponentials_of_captured_gumbel_noise(rng):
+def test_arrivals_T4_are_the_exponentials_of_captured_gumbel_noise(monkeypatch, rng):
     gumbel = (rng.gumbel(size=(7, 3)), rng.gumbel(size=(7, 3)))
     draws = Draws(np.zeros((7, 3), int), np.zeros((0, 3), int), gumbel, None)
-    blocks = list(draws.arrivals("data", 3, 3, np.float64))
-    assert [len(block[0]) for block in blocks] == [3, 3, 1]
-    for which in (0, 1):
-        arrival = np.concatenate([block[1 + which] for block in blocks])
-        np.testing.assert_allclose(-np.log(arrival), gumbel[which], rtol=1e-14, atol=1e-14)
+    monkeypatch.setattr(triplets, "BLOCK", 3)
+    sizes = [len(draws.arrivals("data", k, 3, np.float64)[0]) for k in draws.blocks("data")]
+    assert sizes == [3, 3, 1] and not draws.blocks("proxy")
+    for arrival, noise in zip(written_out(draws, "data", 3), gumbel, strict=True):
+        np.testing.assert_allclose(-np.log(arrival), noise, rtol=1e-14, atol=1e-14)
 
 
-def test_arrivals_T4_do_not_depend_on_the_block_size():
-    draws = Draws(np.zeros((10, 3), int), np.zeros((10, 3), int), seed=3)
-    for level in ("data", "proxy"):
-        whole = next(draws.arrivals(level, 10, 6, np.float64))
-        parts = list(draws.arrivals(level, 4, 6, np.float64))
-        for which in (1, 2):
-            assert (np.concatenate([part[which] for part in parts]) == whole[which]).all()
+def test_arrivals_T4_of_each_block_level_and_choice_are_a_stream_of_their_own():
+    draws = Draws(np.zeros((600, 3), int), np.zeros((600, 3), int), seed=3)
+    found = {}
+    for level in ("proxy", "data"):
+        for block in reversed(draws.blocks(level)):
+            found[level, block] = draws.arrivals(level, block, 6, np.float64)[1:]
+    assert [len(draws.blocks(level)) for level in ("data", "proxy")] == [3, 3]
+    for (level, block), times in found.items():  # in whatever order they are asked for
+        for got, again in zip(draws.arrivals(level, block, 6, np.float64)[1:], times, strict=True):
+            np.testing.assert_array_equal(got, again)
+    assert len({e.tobytes() for times in found.values() for e in times}) == 12
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrival_times_T4_are_exponential(dtype, rng):
+    """Their distribution function by the law of Dvoretzky, Kiefer and Wolfowitz, once in 10^9."""
+    e = np.sort(arrival_times(rng, (100_000,), dtype))
+    assert e.dtype == dtype and (e >= 0).all() and np.isfinite(e).all()
+    apart = np.abs(-np.expm1(-e.astype(float)) - np.arange(1, len(e) + 1) / len(e)).max()
+    assert apart < np.sqrt(np.log(2e9) / (2 * len(e)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrivals_K22_at_zero_are_moved_to_where_weights_and_their_squares_are_finite(dtype):
     draws = Draws(np.zeros((1, 3), int), np.zeros((0, 3), int), (np.full((1, 2), 1e4),) * 2)
-    _, pair, _ = next(draws.arrivals("data", 1, 2, dtype))
+    _, pair, _ = draws.arrivals("data", 0, 2, dtype)
     assert pair.dtype == dtype and (0 < pair).all()
     assert np.isfinite((512 / pair) ** 2).all()
     # A true Exp(1) variable is as small as this once in 10^15 draws at most.
@@ -218,7 +239,7 @@ def test_sample_draws_are_the_same_for_the_same_generator_state(rng):
 def test_capture_noise_writes_out_the_seeded_noise(rng):
     draws = Draws(np.zeros((5, 3), int), np.zeros((0, 3), int), seed=11)
     captured = capture_noise(draws, 4)
-    _, pair, triple = next(draws.arrivals("data", 5, 4, np.float64))
+    _, pair, triple = draws.arrivals("data", 0, 4, np.float64)
     np.testing.assert_allclose(np.exp(-captured.gumbel_data[0]), pair, rtol=1e-14)
     np.testing.assert_allclose(np.exp(-captured.gumbel_data[1]), triple, rtol=1e-14)
     assert captured.gumbel_proxy[0].shape == (0, 4)

@@ -7,7 +7,7 @@ from docs.pictures.svg import Axes, Disk, Picture
 from hier_ref.hier import riemannian_vjp
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.poincare import distance_vjp
-from hier_ref.triplets import Draws, mutual_neighbours, nearest_neighbours
+from hier_ref.triplets import arrival_times, mutual_neighbours, nearest_neighbours
 
 TAU, MARGIN = 0.1, 0.1
 
@@ -49,8 +49,7 @@ def race() -> Picture:
     """Draw the arrivals of three proxies in ten races, and who wins how often."""
     picture = Picture(395, "Ten races of three proxies, and the share of 20,000 that each wins")
     far, colours = np.array([1.0, 1.1, 1.3]), ("blue", "orange", "green")
-    draws = Draws(np.zeros((20_000, 3), int), np.zeros((0, 3), int), seed=1)
-    _, e, _ = next(draws.arrivals("data", 20_000, 3, np.float64))
+    e = arrival_times(np.random.default_rng(1), (20_000, 3), np.float64)
     time = e / np.exp(-(far - far.min()) / TAU)
     axes = Axes(70, 55, 500, 330, (-2, 2), (10.5, 0.5))
     ticks = [(-2, "0.01"), (-1, "0.1"), (0, "1"), (1, "10"), (2, "100")]

@@ -92,7 +92,8 @@ def parts(params, f, labels, config):
             pairwise_distance_vjp(d_ll, l, l, c),
         ),
         "noise": lambda: [
-            sum(1 for _ in draws.arrivals(level, 256, len(l), l.dtype)) for level in LEVELS
+            [draws.arrivals(level, block, len(l), l.dtype) for block in draws.blocks(level)]
+            for level in LEVELS
         ],
         f"HIER on {len(images)} triplets of images": lambda: hier_grad(
             x, proxies, Draws(images, groups[:0]), **config.geometry
