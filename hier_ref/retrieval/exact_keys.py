@@ -53,8 +53,7 @@ class PairKeys:
 
     def wide(self, i: np.ndarray, j: np.ndarray) -> Pair:
         """Return the keys of the pairs x[i], y[j], (N,), (N,) -> (N,), (N,), the second 0."""
-        key = self._by_blocks(self._wide, i, j)[0]
-        return key, np.zeros(len(key))
+        return self._by_blocks(self._wide, i, j)
 
     def exact(self, i: np.ndarray, j: np.ndarray) -> Pair:
         """Return the keys of the pairs x[i], y[j], (N,), (N,) -> (N,), (N,)."""
@@ -67,17 +66,19 @@ class PairKeys:
         for rows in _blocks(len(i), self.y.shape[1]):
             x, y = self.x[i[rows]].astype(np.float64), self.y[j[rows]].astype(np.float64)
             parts.append(keys(x, y, j[rows]))
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        high, low = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return high, low
 
     def _wide(self, x: np.ndarray, y: np.ndarray, j: np.ndarray) -> Pair:
         if self.gaps is not None:
-            return (np.sum((x - y) ** 2, axis=1) / self.gaps[j],)
+            return np.sum((x - y) ** 2, axis=1) / self.gaps[j], np.zeros(len(j))
         x, y, zero = _unit(x), _unit(y), _zero(x, y)
-        return (np.where(zero, 2.0, np.sum((x - y) ** 2, axis=1)),)
+        return np.where(zero, 2.0, np.sum((x - y) ** 2, axis=1)), np.zeros(len(j))
 
     def _exact(self, x: np.ndarray, y: np.ndarray, j: np.ndarray) -> Pair:
         if self.gaps is not None:
-            return _quotient(_squared_difference((x, 0.0), (y, 0.0)), self.gap_pairs[:, j])
+            q = _squared_difference((x, np.zeros(())), (y, np.zeros(())))
+            return _quotient(q, (self.gap_pairs[0, j], self.gap_pairs[1, j]))
         high, low = _squared_difference(_direction(x), _direction(y))
         zero = _zero(x, y)
         return np.where(zero, 2.0, high), np.where(zero, 0.0, low)
@@ -90,7 +91,7 @@ class PairKeys:
 
 def _zero(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return which pairs (N, D), (N, D) -> (N,) have no angle  (K51)."""
-    return ~(x.any(axis=1) & y.any(axis=1))
+    return np.logical_not(x.any(axis=1) & y.any(axis=1))
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

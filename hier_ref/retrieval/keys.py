@@ -49,7 +49,7 @@ class Points:
         if 2 * len(self.y) > len(self.copies):
             return np.zeros(len(rows), bool)
         key = np.sort(self._of_values(rows), axis=1)
-        return (np.diff(key, axis=1) > self.width(key[:, :-1])).all(axis=1)
+        return np.logical_and.reduce(np.diff(key, axis=1) > self.width(key[:, :-1]), axis=1)
 
     def _of_values(self, rows: slice | np.ndarray) -> np.ndarray:
         x = self.x[rows]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hier_ref.retrieval.exact_keys import width
-from hier_ref.retrieval.keys import Codes, Points
+from hier_ref.retrieval.keys import Points
 
 BLOCK = 2**20  # keys looked at together
 
@@ -27,11 +27,9 @@ class Ordered(NamedTuple):
         return np.arange(len(self.row)) - np.searchsorted(self.row, self.row)
 
 
-def in_parts(
-    keys: Points | Codes | None, queries: np.ndarray, rows: np.ndarray
-) -> Iterator[np.ndarray]:
-    """Cut the rows (M,) that seem in doubt into parts to look at together; exact keys need none."""
-    if keys is None or keys.sure:
+def in_parts(keys: Points, queries: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut the rows (M,) that seem in doubt into parts to look at together; sure keys need none."""
+    if keys.sure:
         return
     step = max(1, BLOCK // len(keys.copies))
     for start in range(0, len(rows), step):

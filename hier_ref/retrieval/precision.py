@@ -20,18 +20,21 @@ def precision_at_r(
 
     Keys not below 0 and boolean `correct`, (M, N), (M, N) -> (M,), (M,) float64. R is the number of
     correct items of the query. Equal keys rank wrong items first (K54); without a correct item
-    both are 0 (K55). Keys are exact, or those of these queries (M,) in `keys`, which settle what
-    their rounding leaves open. Source: Musgrave, Belongie, Lim 2020, section 3.
+    both are 0 (K55). Keys are exact, or those of these queries (M,) in `keys`, by default of the
+    first M, which settle what their rounding leaves open.
+    Source: Musgrave, Belongie, Lim 2020, section 3.
     """
     r = correct.sum(axis=1, keepdims=True)
     hit, limit = _hits(key, correct, r, keys)
-    for rows in in_parts(keys, queries, np.flatnonzero(np.isfinite(limit))):
-        high = limit[rows, None]
-        found = in_order(keys, queries[rows], key[rows], correct[rows], 0, high)
-        place = found.place()
-        first = place < hit.shape[1]
-        hit[rows] = False
-        hit[rows[found.row[first]], place[first]] = found.correct[first]
+    if isinstance(keys, Points):
+        queries = np.arange(len(key)) if queries is None else queries
+        for rows in in_parts(keys, queries, np.flatnonzero(np.isfinite(limit))):
+            high = limit[rows, None]
+            found = in_order(keys, queries[rows], key[rows], correct[rows], 0, high)
+            place = found.place()
+            first = place < hit.shape[1]
+            hit[rows] = False
+            hit[rows[found.row[first]], place[first]] = found.correct[first]
     place = np.arange(1, hit.shape[1] + 1)
     hit &= place <= r
     hits = np.cumsum(hit, axis=1)
@@ -54,7 +57,7 @@ def _hits(
         bits.partition(size, axis=1)
     bits = np.sort(bits[:, : size + 1], axis=1)
     hit = bits & 1 == 1
-    if keys is None or keys.sure or not size:
+    if not isinstance(keys, Points) or keys.sure or not size:
         return hit[:, :size], np.full(len(key), np.inf)
     return hit[:, :size], _limit(unmarked(bits, key.dtype), hit, r, keys)
 

@@ -150,17 +150,18 @@ def _count(
     nearest = np.where(correct, key, np.inf).min(axis=1, keepdims=True)
     found = np.isfinite(nearest)
     nearest[~found] = 0
-    slack = 0 if keys.sure else keys.width(nearest)
+    slack = keys.width(nearest) if isinstance(keys, Points) and not keys.sure else 0
     closer = (key < nearest - slack).sum(axis=1)  # wrong: nothing correct is closer than nearest
     rank = ((key <= nearest + slack) & ~correct).sum(axis=1)
     ties = rank - closer
-    for rows in in_parts(keys, queries, np.flatnonzero(found[:, 0] & (ties > 0))):
-        low, high = ((nearest + sign * slack)[rows] for sign in (-1, 1))
-        items = in_order(keys, queries[rows], key[rows], correct[rows], low, high)
-        hit = np.flatnonzero(items.correct)
-        hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
-        rank[rows] = closer[rows] + items.place()[hit]
-        ties[rows] = hit - items.start[hit]
+    if isinstance(keys, Points):
+        for rows in in_parts(keys, queries, np.flatnonzero(found[:, 0] & (ties > 0))):
+            low, high = ((nearest + sign * slack)[rows] for sign in (-1, 1))
+            items = in_order(keys, queries[rows], key[rows], correct[rows], low, high)
+            hit = np.flatnonzero(items.correct)
+            hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
+            rank[rows] = closer[rows] + items.place()[hit]
+            ties[rows] = hit - items.start[hit]
     return np.where(found[:, 0], rank, MISS), np.where(found[:, 0], ties, 0)
 
 
@@ -210,7 +211,7 @@ def _points(
         raise ValueError(f"query has {d} columns, gallery {e}, expected as many")
     if exclude_self and q != g:
         raise ValueError(f"{q} queries, {g} gallery items, expected as many to exclude_self")
-    return tuple(points.astype(dtype, copy=False) for points in sets.values())
+    return sets["query"].astype(dtype, copy=False), sets["gallery"].astype(dtype, copy=False)
 
 
 def _columns(
