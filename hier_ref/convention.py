@@ -76,7 +76,7 @@ class Convention:
     riemannian_gradient: bool = False
     """Gradients that reach ball points are scaled by (1 - c|z|^2)^2 / 4 on their way back."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raise ValueError naming the field, what was found and what was expected."""
         for name, allowed in WORDS.items():
             if getattr(self, name) not in allowed:

@@ -6,11 +6,15 @@ find them. autograd learns them here, through `primitive` and `defvjp`; the expl
 of `hier_ref.hier` spell them out beside their formulas.
 """
 
+from collections.abc import Callable
+
 import autograd.numpy as np
 from autograd.extend import defvjp, primitive
 from numpy.typing import NDArray
 
 from hier_ref.poincare import gap
+
+Vjp = Callable[[NDArray], NDArray]
 
 
 @primitive
@@ -25,11 +29,11 @@ def pick(w: NDArray, d: NDArray, chosen: NDArray) -> NDArray:
     return d[np.arange(len(d)), chosen]
 
 
-def _pick_vjp_weights(answer, w, d, chosen):
+def _pick_vjp_weights(answer: NDArray, w: NDArray, d: NDArray, chosen: NDArray) -> Vjp:
     return lambda g: g[:, None] * d
 
 
-def _pick_vjp_distance(answer, w, d, chosen):
+def _pick_vjp_distance(answer: NDArray, w: NDArray, d: NDArray, chosen: NDArray) -> Vjp:
     return lambda g: g[:, None] * (np.arange(d.shape[1]) == chosen[:, None])
 
 

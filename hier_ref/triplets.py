@@ -6,6 +6,7 @@ Chapter: docs/3-triplets.md.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
