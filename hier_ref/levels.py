@@ -5,6 +5,7 @@ comes from is `hier_ref.hier`'s business. Every forward is directly followed by 
 Chapter: docs/4-hier.md.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ class Rule:
     margin: float = 0.1
     convention: Convention = EXACT
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse what no level can be judged by."""
         self.check(np.float64)
 
@@ -71,7 +72,7 @@ def _choose(far: NDArray, arrival: NDArray, out: NDArray | None, rule: Rule) -> 
     if out is not None:
         far = np.where(out, np.inf, far)
     if rule.convention.noise_tempered:  # (C6): -(far + log E)/tau is (-far + G)/tau
-        far, arrival = far + np.log(arrival), 1.0
+        far, arrival = far + np.log(arrival), np.ones_like(arrival)
     w = choice_weights(far, arrival, rule.tau)
     return w if rule.convention.straight_through else getval(w)
 
@@ -111,7 +112,8 @@ def block_hinges(
     w_triple = _choose(_farther(far_pair, d_k, rule), triple, out_triple, rule)
     lca_pair, lca_triple = getval(w_pair).argmax(1), getval(w_triple).argmax(1)
 
-    def gain(d_a):  # (H3) distance to the pair's ancestor minus distance to the triple's
+    def gain(d_a: NDArray) -> NDArray:
+        # (H3) distance to the pair's ancestor minus distance to the triple's
         return pick(w_pair, d_a, lca_pair) - pick(w_triple, d_a, lca_triple)
 
     counts = (lca_pair != lca_triple) | (not rule.convention.same_lca_mask)
@@ -146,7 +148,8 @@ def block_hinges_vjp(g: float, d: NDArray, triplets: NDArray, rule: Rule, block:
     for row, sign in zip(rows, signs, strict=True):
         row[t, pair] += sign[:, 0]
         row[t, triple] -= sign[:, 0]
-    return sum(_scatter(row, members[:, m], len(d)) for m, row in enumerate(rows))
+    of_i, of_j, of_k = (_scatter(row, members[:, m], len(d)) for m, row in enumerate(rows))
+    return of_i + of_j + of_k
 
 
 def _farther(d: NDArray, other: NDArray, rule: Rule) -> NDArray:
@@ -207,8 +210,8 @@ def level_loss(d: NDArray, draws: Draws, level: str, rule: Rule = RULE) -> float
     blocks = [_judge(d, draws, level, rule, number)[1] for number in draws.blocks(level)]
     if not blocks:
         return 0.0
-    chosen = (onp.concatenate([b[which] for b in blocks]) for which in (0, 1))
-    return sum(np.sum(block.hinge) for block in blocks) / _divisor(*chosen, rule)
+    pair, triple = (onp.concatenate([b[which] for b in blocks]) for which in (0, 1))
+    return sum(np.sum(block.hinge) for block in blocks) / _divisor(pair, triple, rule)
 
 
 def level_stages(
