@@ -143,7 +143,11 @@ def hier_stages(
 
 
 def hier_grad(
-    x: NDArray, proxies: NDArray, draws: Draws, convention: Convention = EXACT, **parameters
+    x: NDArray,
+    proxies: NDArray,
+    draws: Draws,
+    convention: Convention = EXACT,
+    **parameters: float,
 ) -> tuple[float, NDArray, NDArray]:
     """HIER loss and its gradients (loss, grad_x (B, D), grad_proxies (P, D)). (H6').
 
