@@ -138,7 +138,7 @@ def batch_autograd(
         z, l = embed(f, params, config), points(params["proxies"], config)
         draws = draw(rng, distances(z, l, config.c, config.reading), labels, config)
 
-    def total(params):
+    def total(params: Params) -> float:
         x = tangents(f, params, config)
         z = points(x, config)
         metric = config.metric.value(z, labels, group(params, "loss."), config.c)

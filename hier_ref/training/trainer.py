@@ -3,7 +3,7 @@
 What one batch does is `hier_ref.training.batch`. Chapter: docs/6-training.md.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,12 +111,12 @@ class Trainer:
         """Return the factor of all learning rates at one batch of the current epoch."""
         config, n = self.config, self.n_batches
         step, total = self.epoch * n + batch, max(1, config.epochs * n)
-        schedule = {
+        schedule: dict[str, Callable[[], float]] = {
             "cosine": lambda: cosine(step, total),
             "step": lambda: step_decay(step, max(1, total // 3), 0.1),
             "constant": lambda: constant(step, total),
-        }[config.schedule]
-        return warmup(step, config.warmup_epochs * n) * schedule()
+        }
+        return warmup(step, config.warmup_epochs * n) * schedule[config.schedule]()
 
     def state(self) -> Params:
         """Return everything `load` needs, as arrays by name."""
