@@ -16,6 +16,7 @@ UNIT = 2.0**-106  # what one rounding of a pair can change: the square of that o
 TINY = float(np.finfo(np.float64).tiny)
 
 Pair = tuple[np.ndarray, np.ndarray]
+Rung = tuple[Callable[[np.ndarray, np.ndarray], Pair], tuple[float, float]]
 
 
 def width(key: np.ndarray, rho: float, sigma: float) -> np.ndarray:
@@ -41,7 +42,7 @@ class PairKeys:
         self.floor = math.sqrt(y.shape[1] * TINY / least)  # of roots of keys: squares underflow
         self.gap_pairs = np.full((2, len(y)), np.nan)  # computed where they are needed
 
-    def rungs(self) -> tuple:
+    def rungs(self) -> tuple[Rung, Rung]:
         """Return both ways to compute keys, the quick one first, each with its rho and sigma  (R7).
 
         These are what `width` takes; for cosines, where there is no gap, sigma is as large as rho.

@@ -82,7 +82,7 @@ def in_order(
 
 
 def _cut(
-    piece: np.ndarray, right: np.ndarray, pairs: tuple, bounds: tuple
+    piece: np.ndarray, right: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], bounds: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the order (N,) of items by closer keys, and the first of the new piece of each (N,).
 
@@ -95,7 +95,9 @@ def _cut(
     return by[np.lexsort((right[by], first))], first
 
 
-def _by_key(key: np.ndarray, correct: np.ndarray, wanted: np.ndarray) -> tuple:
+def _by_key(
+    key: np.ndarray, correct: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (row, item), (N,), (N,), of the wanted of (M, G), sorted by key in each row."""
     row, item = np.nonzero(wanted)
     count = np.bincount(row, minlength=len(key))
@@ -124,7 +126,10 @@ def _in_doubt(start: np.ndarray, right: np.ndarray, value: np.ndarray) -> np.nda
     return np.repeat((hits > 0) & (hits < size) & several, size)
 
 
-def _of_pairs(closer: Callable, queries: np.ndarray, values: np.ndarray, size: int) -> tuple:
+def _of_pairs(
+    closer: Callable, queries: np.ndarray, values: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the keys of pairs of a query and a value, (N,), (N,) -> (N,), (N,), each once."""
     pairs, copies = np.unique(queries * size + values, return_inverse=True)
-    return tuple(part[copies] for part in closer(*np.divmod(pairs, size)))
+    high, low = closer(*np.divmod(pairs, size))
+    return high[copies], low[copies]

@@ -158,7 +158,7 @@ class Config:
         return self.c if self.retrieval == "ball" else 0.0
 
     @property
-    def geometry(self) -> dict:
+    def geometry(self) -> dict[str, float]:
         """The parameters of the HIER loss by its own names."""
         return {"c": self.c, "clip_radius": self.clip, "tau": self.tau, "margin": self.margin}
 

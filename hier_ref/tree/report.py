@@ -49,7 +49,7 @@ def score(tree: Tree, columns: NDArray) -> list[Estimate]:
 
 def contestants(
     run: Material, rule: str, trees: dict[str, Tree], beside: Material | None
-) -> Iterator[tuple]:
+) -> Iterator[tuple[str, Tree, NDArray | None]]:
     """Yield (name, tree, distances or None): every rule, two kinds of chance, and linkages."""
     for name in RULES:
         yield f"proxies, rule {name}", trees[name], None
