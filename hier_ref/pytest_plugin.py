@@ -5,7 +5,15 @@ It is loaded by every pytest run wherever the package is installed, so it lies o
 `hier_candidate`, the adapted candidate, and `hier_report`, what `check` says of it.
 """
 
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+if TYPE_CHECKING:
+    from hier_ref.convention import Convention
+    from hier_ref.oracle.check import Report
+    from hier_ref.oracle.run import Candidate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,32 +87,33 @@ class StageTest(pytest.Item):
         if not found:
             pytest.skip(f"the candidate does not give {self.place[1]}")
 
-    def repr_failure(self, excinfo, style=None) -> str:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what differs without a traceback: it is not in the oracle's code."""
         plain = isinstance(excinfo.value, Differs)
         return str(excinfo.value) if plain else super().repr_failure(excinfo, style)
 
-    def reportinfo(self):
+    def reportinfo(self) -> tuple[PathLike[str] | str, int | None, str]:
         """Name the test by its case and stage."""
         return self.path, None, self.name
 
 
 @pytest.fixture(scope="session")
-def hier_candidate(pytestconfig):
+def hier_candidate(pytestconfig: pytest.Config) -> "Candidate":
     """Return the candidate that --hier-candidate names: from a Case to a mapping of stages."""
     return _candidate(pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def hier_report(pytestconfig):
+def hier_report(pytestconfig: pytest.Config) -> "Report":
     """Return the Report of the candidate that --hier-candidate names."""
     return _report(pytestconfig)
 
 
-CANDIDATE, REPORT = pytest.StashKey(), pytest.StashKey()
+CANDIDATE = pytest.StashKey["Candidate | str"]()
+REPORT = pytest.StashKey["Report"]()
 
 
-def _found(config: pytest.Config):
+def _found(config: pytest.Config) -> "Candidate | str":
     """Return the adapted candidate, or why its module does not load; UsageError for no name."""
     if CANDIDATE not in config.stash:
         from hier_ref.oracle.adapters import ADAPTERS, CandidateError, load_candidate
@@ -123,14 +132,14 @@ def _found(config: pytest.Config):
     return config.stash[CANDIDATE]
 
 
-def _candidate(config: pytest.Config):
+def _candidate(config: pytest.Config) -> "Candidate":
     found = _found(config)
     if isinstance(found, str):
         raise Differs(found)
     return found
 
 
-def _declared(config: pytest.Config):
+def _declared(config: pytest.Config) -> "Convention":
     from hier_ref.convention import CONVENTIONS
 
     declared = CONVENTIONS.get(config.getoption("--hier-convention"))
@@ -149,7 +158,7 @@ def _suite(config: pytest.Config) -> list:
     return [entry for identity, entry in known.items() if identity in asked]
 
 
-def _report(config: pytest.Config):
+def _report(config: pytest.Config) -> "Report":
     if REPORT not in config.stash:
         from hier_ref.oracle import check
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +58,9 @@ def torch_adapter(fn: Callable, device: str = "cpu") -> Candidate:
     import torch
 
     def candidate(case: Case) -> Stages:
-        case = _converted(case, lambda array: torch.from_numpy(array).to(device))
-        inputs = {"x": case.x.requires_grad_(), "proxies": case.proxies.requires_grad_()}
-        loss, stages = _parts(fn(case.x, case.proxies, case), "tensor", torch.is_tensor)
+        asked = _converted(case, lambda array: torch.from_numpy(array).to(device))
+        inputs = {"x": asked.x.requires_grad_(), "proxies": asked.proxies.requires_grad_()}
+        loss, stages = _parts(fn(asked.x, asked.proxies, asked), "tensor", torch.is_tensor)
         for name in DIFFERENTIABLE:
             if getattr(stages.get(name), "requires_grad", False):
                 inputs[name] = stages[name]
@@ -73,7 +75,7 @@ def torch_adapter(fn: Callable, device: str = "cpu") -> Candidate:
         found |= {"loss": loss, **stages}
         return {n: plain(n, v) if torch.is_tensor(v) else v for n, v in found.items()}
 
-    def plain(name, value):
+    def plain(name: str, value: Any) -> NDArray:
         if value.dtype == torch.bfloat16:
             raise TypeError(f"{name} is bfloat16: expected float32 or float64")
         return value.detach().to_dense().cpu().numpy()
@@ -98,7 +100,7 @@ def jax_adapter(fn: Callable) -> Candidate:
         with enabled(case.x.dtype == np.float64):
             constants = _converted(case, jax.numpy.asarray)
 
-            def traced(x, proxies):
+            def traced(x: Any, proxies: Any) -> tuple:
                 given = fn(x, proxies, replace(constants, x=x, proxies=proxies))
                 return _parts(given, "JAX array", lambda loss: isinstance(loss, jax.Array))
 
@@ -153,9 +155,10 @@ def load_candidate(name: str, adapter: str = "numpy") -> Candidate:
         if Path(name).is_dir():
             return results_adapter(Path(name))
         words = shlex.split(name)
-        if not words or not shutil.which(words[0]):
+        program = shutil.which(words[0]) if words else None
+        if not program:
             raise ValueError(f"{name!r}: neither a folder of results nor a command")
-        return files_adapter([shutil.which(words[0]), *words[1:]])
+        return files_adapter([program, *words[1:]])
     module, _, function = name.rpartition(":")
     if not module or not function:
         raise ValueError(f"{name!r}: expected package.module:function or file.py:function")
@@ -168,7 +171,7 @@ def load_candidate(name: str, adapter: str = "numpy") -> Candidate:
         raise ValueError(f"adapter {adapter}: {error.name} is not installed") from None
 
 
-def _import(module: str):
+def _import(module: str) -> ModuleType:
     path, here = Path(module), module.endswith(".py")
     if here and not path.is_file():
         raise ValueError(f"{module}: no such file")
@@ -179,6 +182,7 @@ def _import(module: str):
         if not here:
             return importlib.import_module(module)
         spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec and spec.loader  # a file of Python has both
         loaded = importlib.util.module_from_spec(spec)
         sys.modules.setdefault(path.stem, loaded)
         spec.loader.exec_module(loaded)
@@ -191,22 +195,22 @@ def _import(module: str):
         raise CandidateError(f"{module} raises {type(error).__name__}: {said}") from error
 
 
-def _converted(case: Case, convert: Callable) -> Case:
-    """Return the case with arrays of another framework."""
-    arrays = {name: convert(getattr(case, name)) for name in ARRAY_FIELDS}
-    noise = {name: tuple(map(convert, getattr(case, name))) for name in NOISE_FIELDS}
-    return replace(case, **arrays, **noise)
+def _converted(case: Case, convert: Callable) -> Any:
+    """Return the case with arrays of another framework, which no type here names."""
+    arrays: dict[str, Any] = {name: convert(getattr(case, name)) for name in ARRAY_FIELDS}
+    arrays |= {name: tuple(map(convert, getattr(case, name))) for name in NOISE_FIELDS}
+    return replace(case, **arrays)
 
 
 @cache
-def _register(tree_util) -> None:
+def _register(tree_util: Any) -> None:
     """Tell JAX, once, which fields of a case are arrays."""
     leaves = [*ARRAY_FIELDS, *NOISE_FIELDS]
     static = [field.name for field in fields(Case) if field.name not in leaves]
     tree_util.register_dataclass(Case, data_fields=leaves, meta_fields=static)
 
 
-def _parts(given, array: str, is_array: Callable[[object], bool]) -> tuple:
+def _parts(given: Any, array: str, is_array: Callable[[object], bool]) -> tuple:
     """Split what a user's function returns into the loss and a mapping of stages."""
     loss, stages = given if isinstance(given, tuple) and len(given) == 2 else (given, {})
     if not isinstance(stages, Mapping):

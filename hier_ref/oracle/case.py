@@ -1,9 +1,10 @@
 """Case: one question to an implementation; `reference`: the answer, stage by stage."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hier_ref.convention import EXACT, Convention
 from hier_ref.hier import hier_stages
@@ -42,8 +43,8 @@ class Case:
     @property
     def draws(self) -> Draws:
         """The captured randomness as the loss takes it."""
-        triplets = (np.asarray(t, dtype=int) for t in (self.triplets_data, self.triplets_proxy))
-        return Draws(*triplets, tuple(self.gumbel_data), tuple(self.gumbel_proxy))
+        data, proxy = (np.asarray(t, int) for t in (self.triplets_data, self.triplets_proxy))
+        return Draws(data, proxy, (*self.gumbel_data,), (*self.gumbel_proxy,))
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -51,19 +52,23 @@ class Case:
         names = ("c", "clip_radius", "tau", "margin")
         return {name: float(getattr(self, name)) for name in names}
 
-    def astype(self, dtype) -> "Case":
+    def astype(self, dtype: DTypeLike) -> "Case":
         """Return the case with its float arrays in another dtype, all arrays as fresh copies."""
-        noise = {
+        noise: dict[str, Any] = {
             name: tuple(np.array(g, dtype=dtype) for g in getattr(self, name))
             for name in ("gumbel_data", "gumbel_proxy")
         }
-        floats = {name: np.array(getattr(self, name), dtype=dtype) for name in ("x", "proxies")}
+        floats: dict[str, Any] = {
+            name: np.array(getattr(self, name), dtype=dtype) for name in ("x", "proxies")
+        }
         names = ("labels", "triplets_data", "triplets_proxy")
-        others = {name: np.array(getattr(self, name)) for name in names}
+        others: dict[str, Any] = {name: np.array(getattr(self, name)) for name in names}
         return replace(self, **floats, **others, **noise)
 
 
-def reference(case: Case, convention: Convention = EXACT, dtype=None) -> dict[str, NDArray]:
+def reference(
+    case: Case, convention: Convention = EXACT, dtype: DTypeLike | None = None
+) -> dict[str, NDArray]:
     """Return every stage of the loss of one case, forwards and backwards, by name.
 
     Computed in `dtype` (float32 or float64; default: the dtype of case.x). The names are those
@@ -114,13 +119,17 @@ def pooled(case: Case, stage: str, value: NDArray) -> NDArray:
 
 
 def _swap(case: Case, order: tuple[int, ...]) -> Case:
-    order = np.array(order)
+    at = np.array(order)
+
+    def moved(noise: Noise) -> Noise:
+        return noise[0][:, at], noise[1][:, at]
+
     return replace(
         case,
-        proxies=case.proxies[order],
-        triplets_proxy=np.argsort(order)[case.triplets_proxy],
-        gumbel_data=tuple(g[:, order] for g in case.gumbel_data),
-        gumbel_proxy=tuple(g[:, order] for g in case.gumbel_proxy),
+        proxies=case.proxies[at],
+        triplets_proxy=np.argsort(at)[case.triplets_proxy],
+        gumbel_data=moved(case.gumbel_data),
+        gumbel_proxy=moved(case.gumbel_proxy),
     )
 
 

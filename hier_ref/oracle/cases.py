@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ unasked = partial(drawn, asked=False)
 edge = partial(drawn, c=1.0, size=30.0, asked=False)  # cut distances tie as neighbours
 SIZES = ((12, 8, 6), (12, 8, 6), (16, 6, 4), (8, 12, 8), (10, 10, 16), (20, 8, 3))  # B, P, D
 
-SMALL = (  # small enough for mpmath: what differs from B = 6, P = 4, D = 3 and the defaults
+# Small enough for mpmath: what differs from B = 6, P = 4, D = 3 and the defaults.
+SMALL: tuple[dict[str, Any], ...] = (
     {},
     {"c": 1.0, "clip_radius": 1.5, "tau": 0.4, "margin": 0.5},
     {"c": 4.0, "clip_radius": 0.6},
@@ -41,13 +43,14 @@ def until(wanted: Callable[[Case], bool], make: Make) -> Make:
 
 
 def _heard(case: Case) -> bool:
-    return reference(case)["loss"] > 0.05
+    return bool(reference(case)["loss"] > 0.05)
 
 
 def _tie_shows(case: Case) -> bool:
     """Tell whether some maximum of the two equal points matters."""
     ways = (replace(EXACT, max_tie=share) for share in ("first", "last"))
-    return not np.allclose(*(reference(case, way)["grad_x"] for way in ways))
+    first, last = (reference(case, way)["grad_x"] for way in ways)
+    return not np.allclose(first, last)
 
 
 def _twins_chosen(case: Case) -> bool:

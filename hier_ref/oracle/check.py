@@ -6,14 +6,15 @@ something else of them is where the fault lies; the stages after it only inherit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hier_ref.convention import EXACT, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.fingerprint import Explanation, explain
-from hier_ref.oracle.run import DTYPES, Answer, Candidate, ask, check_dtypes
+from hier_ref.oracle.form import DTYPES
+from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.stages import INTEGER, NEEDS, REQUIRED, Graph, deviation, error
 from hier_ref.oracle.suite import Entry, load_suite
 
@@ -165,10 +166,7 @@ def _locate(finding: Finding, graph: Graph, dtype: str) -> Finding:
         return finding
     off = deviation(graph.case, finding.stage, graph.given[finding.stage], follows)
     begins = off > max(finding.budget, 1e-3 * min(finding.error, 1.0))
-    return Finding(*(getattr(finding, n) for n in FIELDS), begins_here=bool(begins))
-
-
-FIELDS = ("case", "stage", "dtype", "error", "budget")
+    return replace(finding, begins_here=bool(begins))
 
 
 def _conclude(report: Report, entries: Sequence[Entry], given: dict) -> Report:
@@ -217,7 +215,7 @@ def scaling(report: Report) -> float | None:
     shrinks with eps: 10^4 and more.
     """
     stage = report.first
-    pairs = {}
+    pairs: dict[str, dict[str, float]] = {}
     for f in report.findings:
         if f.stage == stage and np.isfinite(f.error):
             pairs.setdefault(f.case, {})[f.dtype] = f.error

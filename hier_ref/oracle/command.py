@@ -9,21 +9,23 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hier_ref
 from hier_ref.convention import EXACT
 from hier_ref.files import write_bytes
 from hier_ref.oracle.adapters import CandidateError, load_candidate
-from hier_ref.oracle.case import reference
+from hier_ref.oracle.case import Case, reference
 from hier_ref.oracle.check import CODES, Report, check
 from hier_ref.oracle.files import export, read_suite
 from hier_ref.oracle.fingerprint import fingerprint
+from hier_ref.oracle.form import DTYPES, SuiteError
 from hier_ref.oracle.options import USAGE, refuse
 from hier_ref.oracle.report import as_json, convention_name, text
-from hier_ref.oracle.run import DTYPES, Candidate, ask
+from hier_ref.oracle.run import Candidate, ask
 from hier_ref.oracle.selftest import selftest
 from hier_ref.oracle.stages import NEEDS
-from hier_ref.oracle.suite import Entry, SuiteError, load_suite
+from hier_ref.oracle.suite import Entry, load_suite
 
 BROKEN, NOTHING = 70, ""
 Beat = Callable[[str], None]  # told what is about to run, and NOTHING after it
@@ -78,7 +80,7 @@ def _load(args: Namespace, beat: Beat) -> Candidate:
     candidate = load_candidate(args.candidate, args.adapter)
     beat(NOTHING)
 
-    def watched(case):
+    def watched(case: Case) -> Mapping[str, NDArray]:
         beat(f"{case.id} {case.x.dtype}")
         try:
             return candidate(case)
@@ -120,7 +122,7 @@ def _fingerprint(args: Namespace, beat: Beat) -> int:
         verdict = "unexplained"
     if args.json:
         content = {"candidate": _name(args), "exit": CODES[verdict], "follows": None}
-        if verdict == "conforms":
+        if best and verdict == "conforms":
             content["follows"] = {k: str(v) for k, v in vars(best.convention).items()}
         write_bytes(args.json, (json.dumps(content, indent=1) + "\n").encode())
     lines.append(f"exit {CODES[verdict]}: {'named' if verdict == 'conforms' else verdict}")
@@ -140,10 +142,10 @@ def _explain(args: Namespace, beat: Beat) -> int:
     _describe(entry, args)
     if args.candidate is None:
         return 0
-    shown = {}
+    shown: dict[str, NDArray] = {}
     candidate = _load(args, beat)
 
-    def seen(case):
+    def seen(case: Case) -> Mapping[str, NDArray]:
         answer = candidate(case)
         if case.x.dtype == args.dtype and isinstance(answer, Mapping):
             shown.update(answer)

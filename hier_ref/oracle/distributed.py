@@ -110,7 +110,7 @@ class Ranks:
         self([])
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         """End them."""
         self.close()
 

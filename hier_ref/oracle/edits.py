@@ -3,33 +3,38 @@
 Some change x (B, D) and proxies (P, D) in place, others return another case.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hier_ref.oracle.case import Case
+
+Edit = Callable[[NDArray, NDArray], None]
 
 NONE = np.zeros((0, 3), dtype=int)
 
 
-def tiny(x, proxies):
+def tiny(x: NDArray, proxies: NDArray) -> None:
     """Shorten the first three of x (B, D) to about 1e-8 to 1e-6."""
-    x[:3] *= np.float32([[1e-8], [1e-7], [1e-6]])
+    x[:3] *= np.array([[1e-8], [1e-7], [1e-6]], np.float32)
 
 
-def lengths(x, proxies):
-    """Give the tangent vectors lengths from 0.1 to 100 times the usual."""
+def lengths(x: NDArray, proxies: NDArray) -> None:
+    """Give the tangent vectors x (B, D) lengths from 0.1 to 100 times the usual."""
     x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
 
 
-def reaching(least: float, most: float):
+def reaching(least: float, most: float) -> Edit:
     """Place data at lengths least to most, proxies inside: ⊕ written out has digits there.
 
     Gains are differences, in which what is done to both distances of a point cancels. Points of
     unequal length show it: who is the farthest member depends on how far each is.
     """
 
-    def edit(x, proxies):
+    def edit(x: NDArray, proxies: NDArray) -> None:
         lengths = np.linspace(least, most, len(x))[np.arange(len(x)) * 5 % len(x)]
         x *= (lengths / np.linalg.norm(x, axis=1))[:, None]
         x[:] = x.astype(np.float32)
@@ -38,8 +43,8 @@ def reaching(least: float, most: float):
     return edit
 
 
-def cone(x, proxies):
-    """Place all points near one direction at lengths 5 to 7.5: near each other at the boundary."""
+def cone(x: NDArray, proxies: NDArray) -> None:
+    """Place all (B, D), (P, D) near one direction at lengths 5 to 7.5: near each other there."""
     for a in (x, proxies):
         lengths = np.linspace(5, 7.5, len(a))[np.arange(len(a)) * 5 % len(a)]
         u = 1e-3 * a / np.linalg.norm(a, axis=1).mean()
@@ -47,34 +52,34 @@ def cone(x, proxies):
         a[:] = (u * (lengths / np.linalg.norm(u, axis=1))[:, None]).astype(np.float32)
 
 
-def origin(x, proxies):
+def origin(x: NDArray, proxies: NDArray) -> None:
     """Put one of x (B, D) and one of the proxies (P, D) at 0."""
     x[0] = proxies[0] = 0
 
 
-def repeated(x, proxies):
+def repeated(x: NDArray, proxies: NDArray) -> None:
     """Make two of x (B, D) equal."""
     x[1] = x[0]
 
 
-def near(x, proxies):
+def near(x: NDArray, proxies: NDArray) -> None:
     """Bring two of x (B, D), two of the proxies (P, D), and one of each 2^-12 apart."""
     x[1], proxies[1], x[2] = (
         (a * (1 + 2.0**-12)).astype(np.float32) for a in (x[0], proxies[0], proxies[2])
     )
 
 
-def on_proxy(x, proxies):
+def on_proxy(x: NDArray, proxies: NDArray) -> None:
     """Put one of x (B, D) on one of the proxies (P, D)."""
     x[0] = proxies[0]
 
 
-def opposite(x, proxies):
+def opposite(x: NDArray, proxies: NDArray) -> None:
     """Make one of x (B, D) the negative of another."""
     x[1] = -x[0]
 
 
-def twin_proxies(x, proxies):
+def twin_proxies(x: NDArray, proxies: NDArray) -> None:
     """Make two of the proxies (P, D) equal."""
     proxies[1] = proxies[0]
 
@@ -87,12 +92,13 @@ def twin_noise(case: Case) -> Case:
     return replace(case, swaps=(order,))
 
 
-def without(level: str):
+def without(level: str) -> Callable[[Case], Case]:
     """Leave out all triplets of one level."""
 
     def after(case: Case) -> Case:
         empty = np.zeros((0, len(case.proxies)))
-        return replace(case, **{f"triplets_{level}": NONE, f"gumbel_{level}": (empty, empty)})
+        cut: dict[str, Any] = {f"triplets_{level}": NONE, f"gumbel_{level}": (empty, empty)}
+        return replace(case, **cut)
 
     return after
 
@@ -100,12 +106,13 @@ def without(level: str):
 def silent(case: Case) -> Case:
     """Take the noise away at level "data"."""
     # Not at level "proxy": without noise i and j tie there, each at distance 0 from itself.
-    return replace(case, gumbel_data=tuple(np.zeros_like(g) for g in case.gumbel_data))
+    pair, triple = case.gumbel_data
+    return replace(case, gumbel_data=(np.zeros_like(pair), np.zeros_like(triple)))
 
 
 def loud(case: Case) -> Case:
     """Noise that leaves no doubt: weights of the others underflow in float32."""
-    noise = {
+    noise: dict[str, Any] = {
         name: tuple(g * 8 for g in getattr(case, name)) for name in ("gumbel_data", "gumbel_proxy")
     }
     return replace(case, **noise)
@@ -113,7 +120,7 @@ def loud(case: Case) -> Case:
 
 def uneven(case: Case) -> Case:
     """Drop some triplets, more of the first anchors than of the last."""
-    cut = {}
+    cut: dict[str, Any] = {}
     for level in ("data", "proxy"):
         triplets = getattr(case, f"triplets_{level}")
         kept = np.flatnonzero(np.arange(len(triplets)) % 4 <= triplets[:, 0] // 3)
@@ -124,7 +131,7 @@ def uneven(case: Case) -> Case:
 
 def first_triplet(case: Case) -> Case:
     """Keep one triplet at each level."""
-    cut = {
+    cut: dict[str, Any] = {
         f"{kind}_{level}": value
         for level in ("data", "proxy")
         for kind, value in (

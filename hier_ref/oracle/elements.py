@@ -1,19 +1,20 @@
 """The numbers behind a verdict: which are worst, and which way they are off."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.check import Finding, Report
-from hier_ref.oracle.run import DTYPES
+from hier_ref.oracle.form import DTYPES
 from hier_ref.oracle.stages import INTEGER
 
 SHOWN = 3  # worst elements
 
 
-class Element(NamedTuple):
+@dataclass(frozen=True)
+class Element:
     """One number of one stage: what the candidate gave and what is right."""
 
     case: str

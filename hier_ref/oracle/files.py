@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hier_ref.convention import EXACT
 from hier_ref.oracle.case import reference
-from hier_ref.oracle.form import SuiteError, parse
-from hier_ref.oracle.suite import NAMES, SCHEMA, Entry, arrays_of, assemble, describe
+from hier_ref.oracle.form import SCHEMA, SuiteError, parse
+from hier_ref.oracle.suite import NAMES, Entry, arrays_of, assemble, describe
 
 TEXT = "case.json"
 LONGEST = 2**24  # bytes of a case.json

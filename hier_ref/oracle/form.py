@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,19 +64,21 @@ class Form:
         said = f"{key}: found {shown:.60}, expected {expected}"
         raise SuiteError(f"{self.source}: not a case of schema {SCHEMA} ({said})")
 
-    def get(self, key: str, kind: type, expected: str, fits: Callable = lambda value: True):
+    def get(self, key: str, kind: type, expected: str, fits: Callable = lambda value: True) -> Any:
         """Return the value of a key, of one type, if it fits."""
         if key not in self.text:
             self.refuse(key, "nothing", expected)
         return self.fit(key, self.text[key], kind, expected, fits)
 
-    def fit(self, key: str, value, kind: type, expected: str, fits: Callable = lambda value: True):
+    def fit(
+        self, key: str, value: Any, kind: type, expected: str, fits: Callable = lambda value: True
+    ) -> Any:
         """Return a value of one type, if it fits."""
         if type(value) is not kind or not fits(value):
             self.refuse(key, value, expected)
         return value
 
-    def number(self, key: str, value: object, expected: str, fits: Callable) -> float:
+    def number(self, key: str, value: Any, expected: str, fits: Callable) -> float:
         """Return the number that a hex float is, if it fits."""
         self.fit(key, value, str, "a hex float", HEX.fullmatch)
         try:

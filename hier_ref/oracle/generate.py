@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -18,9 +19,9 @@ from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.files import write_bytes
 from hier_ref.hier import ball_points, hier_stages
 from hier_ref.oracle.case import Case, answers, reference
-from hier_ref.oracle.form import seal
+from hier_ref.oracle.form import SCHEMA, seal
 from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, deviation
-from hier_ref.oracle.suite import ARRAYS, CORE, HERE, SCHEMA, TEXT, Entry, arrays_of, describe
+from hier_ref.oracle.suite import ARRAYS, CORE, HERE, TEXT, Entry, arrays_of, describe
 from hier_ref.oracle.textbook import by_autograd, distances, shuffled, textbook
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.triplets import LEVELS, sample_draws
@@ -44,7 +45,7 @@ def random_case(
     edit: Callable | None = None,
     mined: Convention = EXACT,
     asked: bool = True,
-    **parameters: float,
+    **parameters: Any,
 ) -> Case:
     """Draw one case with float32-exact inputs: (b, dim) data and (p, dim) proxies.
 
@@ -65,10 +66,12 @@ def random_case(
         convention=mined,
         keep_noise=True,
     )
-    noise = (tuple(_short(g) for g in pair) for pair in (draws.gumbel_data, draws.gumbel_proxy))
-    triplets = draws.triplets_data, draws.triplets_proxy
-    numbers = {"c": c, "clip_radius": clip_radius, "neighbours": neighbours * asked}
-    return Case(x, labels, proxies, *triplets, *noise, **numbers, **parameters)
+    given: dict[str, Any] = {"c": c, "clip_radius": clip_radius, "neighbours": neighbours * asked}
+    for level in LEVELS:
+        triplets, noise = draws.level(level)
+        given[f"triplets_{level}"] = triplets
+        given[f"gumbel_{level}"] = tuple(_short(g) for g in noise or ())
+    return Case(x, labels, proxies, **given, **parameters)
 
 
 def _short(array: NDArray) -> NDArray:
@@ -77,12 +80,12 @@ def _short(array: NDArray) -> NDArray:
 
 def margins(case: Case) -> dict[str, float]:
     """Return how far the case is from the nearest tie: of a choice, of a hinge, of a rank."""
-    s = hier_stages(case.x, case.proxies, case.draws, **case.parameters)
+    s = hier_stages(case.x, case.proxies, case.draws, EXACT, **case.parameters)
     least = {"lca": np.inf, "hinge": np.inf, "rank": np.inf}
     for level in LEVELS:
         triplets, noise = case.draws.level(level)
         d = s[PAIRS[level]]
-        for size, gumbel in zip((2, 3), noise, strict=True):
+        for size, gumbel in zip((2, 3), noise or (), strict=True):
             far = np.max([d[triplets[:, member]] for member in range(size)], axis=0)
             logits = np.sort(gumbel - far / case.tau, axis=1)
             if len(logits) and logits.shape[1] > 1:
@@ -108,7 +111,7 @@ def drawn(
     after: Callable = lambda case: case,
     floor: float = FLOOR,
     attempts: int = 2000,
-    **options,
+    **options: Any,
 ) -> Case:
     """Draw cases until one keeps a floor under its margins, those in `waive` excepted.
 
@@ -170,7 +173,7 @@ def _budgets_in(case: Case, dtype: str) -> dict[str, float]:
 
 def write(entries: list[Entry]) -> None:
     """Write the suite: arrays compressed, text readable."""
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{entry.case.id}/{name}": array
         for entry in entries
         for name, array in arrays_of(entry.case).items()

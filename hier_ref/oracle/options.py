@@ -5,11 +5,12 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from hier_ref.command import Parser
 from hier_ref.convention import CONVENTIONS, EXACT, Convention
 from hier_ref.oracle.adapters import ADAPTERS
-from hier_ref.oracle.run import DTYPES
+from hier_ref.oracle.form import DTYPES
 from hier_ref.oracle.stages import NEEDS
 from hier_ref.oracle.suite import CORE
 
@@ -142,7 +143,7 @@ def refuse(error: Exception, code: int) -> int:
 
 def declared(name: str, allowed: list[str]) -> Convention:
     """Return a preset with some choices changed, each written field=value; ValueError if none."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for word in allowed:
         field, _, value = word.partition("=")
         if field not in {f.name for f in fields(Convention)}:

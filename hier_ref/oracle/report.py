@@ -5,12 +5,14 @@ How to read one: docs/13-oracle.md.
 
 import json
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import hier_ref
 from hier_ref.convention import EXACT, RELEASED, Convention, differences
 from hier_ref.oracle.check import Finding, Report
 from hier_ref.oracle.elements import SHOWN, direction, worst_elements
-from hier_ref.oracle.run import DTYPES
+from hier_ref.oracle.form import DTYPES
 from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import CORE, load_suite
 
@@ -37,7 +39,7 @@ def text(report: Report, options: str = "") -> str:
     return "\n".join([*lines, f"exit {report.code}: {report.verdict}"])
 
 
-def _labelled(label: str, lines) -> list[str]:
+def _labelled(label: str, lines: Iterable[str]) -> list[str]:
     indent = max(7, len(label) + 2)
     return [f"{label if not n else '':{indent}}{line}" for n, line in enumerate(lines)]
 
@@ -204,13 +206,13 @@ def as_json(report: Report) -> str:
         "troubles": report.troubles,
         "notes": report.notes,
         "not_exercised": report.not_exercised,
-        "worst": [{**e._asdict(), "ulp": e.ulp} for e in worst_elements(report)],
+        "worst": [{**vars(e), "ulp": e.ulp} for e in worst_elements(report)],
         "findings": [{**vars(f), "times": f.times} for f in report.findings],
     }
     return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

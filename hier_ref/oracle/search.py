@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention
 from hier_ref.oracle.case import Case
@@ -41,8 +42,8 @@ def digits(times: float) -> float:
     return min(16.0, math.log10(times)) if times > 1 else 0.0
 
 
-def miss(case: Case, stage: str, got, want, budgets: dict[str, float]) -> float:
-    """Error in budgets."""
+def miss(case: Case, stage: str, got: NDArray, want: NDArray, budgets: dict[str, float]) -> float:
+    """Return the error of a stage of any shape in budgets."""
     off, budget = deviation(case, stage, got, want), budgets[stage]
     return off / budget if budget else (math.inf if off else 0.0)
 
@@ -68,8 +69,10 @@ class Probe:
 
 
 # Flags of the cases that are searched on, "" for none; at most two of each.
-SEARCHED = ("", "clip", "curvature", "ball_margin", "denominator", "artanh", "tanh", "min_norm")
-SEARCHED += ("max_tie", "own_ancestor", "mining")
+SEARCHED = (
+    *("", "clip", "curvature", "ball_margin", "denominator", "artanh", "tanh", "min_norm"),
+    *("max_tie", "own_ancestor", "mining"),
+)
 
 
 def probes(asked: list[tuple[Entry, Answer]], dtype: str) -> list[Probe]:

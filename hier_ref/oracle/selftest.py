@@ -8,7 +8,8 @@ import numpy as np
 from hier_ref.convention import EXACT, RELEASED, Convention, differences
 from hier_ref.oracle.case import Case, reference
 from hier_ref.oracle.check import Report, check
-from hier_ref.oracle.suite import CORE, SuiteError, load_suite
+from hier_ref.oracle.form import SuiteError
+from hier_ref.oracle.suite import CORE, load_suite
 from hier_ref.oracle.textbook import textbook
 
 Stages = Mapping[str, np.ndarray]
@@ -74,8 +75,8 @@ def selftest() -> list[tuple[str, str]]:
             report = check(_follower(followed), entries, convention=declared)
         results.append((what, _wrong(report, 0, "", set())))
     return results + [
-        (f"{what} is seen", _wrong(check(candidate, suite[:6]), *expected))
-        for what, (candidate, *expected) in FAULTS.items()
+        (f"{what} is seen", _wrong(check(candidate, suite[:6]), code, first, named))
+        for what, (candidate, code, first, named) in FAULTS.items()
     ]
 
 

@@ -1,6 +1,7 @@
 """The stages of the loss as a graph: what each is computed from, and how far off a value is."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class Graph:
         """Take a float64 case and the values that are given."""
         self.case, self.convention, self.given = case, convention, given
         self.rule = Rule(case.tau, case.margin, convention)
-        self.known: dict[str, NDArray] = {}
+        self.known: dict[str, Any] = {}  # stages, and all those of a level together
 
     def under(self, convention: Convention) -> "Graph":
         """Return the graph in another convention; what that leaves alone is kept."""
@@ -114,7 +115,8 @@ class Graph:
         if stage.startswith("lca"):
             return self._level(needs[0], level)[stage.rpartition("_")[0]]
         if stage.startswith("hinge"):
-            return hinge_of(case, level, *needs, convention)
+            d, pair, triple = needs
+            return hinge_of(case, level, d, pair, triple, convention)
         if stage == "loss":
             return needs[0] + needs[1]
         if stage.startswith("loss"):

@@ -7,13 +7,13 @@ of the candidate: what cannot be shown is replaced or dropped, and the exit code
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 
 class Sink(io.FileIO):
     """A file that goes on as if it had written where nobody reads any more."""
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         """Write some bytes; return how many, all of them where it fails."""
         try:
             return super().write(data)

@@ -7,7 +7,7 @@ right implementation may be off in one stage of one case in one dtype.
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +96,10 @@ def assemble(text: dict, arrays: dict[str, NDArray], source: str) -> Entry:
     missing = next((name for name in NAMES if name not in arrays), None)
     if missing:
         raise SuiteError(f"{source}: no array {missing}")
-    noise = {n: tuple(arrays[f"{n}_{which}"] for which in CHOICES) for n in NOISE_FIELDS}
-    fields = {name: arrays[name] for name in ARRAY_FIELDS} | parameters(form) | described(form)
-    entry = Entry(Case(**fields, **noise), budgets(form))
+    fields: dict[str, Any] = {name: arrays[name] for name in ARRAY_FIELDS}
+    fields |= {n: tuple(arrays[f"{n}_{which}"] for which in CHOICES) for n in NOISE_FIELDS}
+    fields |= parameters(form) | described(form)
+    entry = Entry(Case(**fields), budgets(form))
     check_arrays(form, entry.case)
     expected = describe(entry)
     same_keys(form, expected)

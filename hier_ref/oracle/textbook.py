@@ -6,6 +6,7 @@ elsewhere. Gradients are those of autograd. Budgets are made from the errors of 
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import Any
 
 import autograd.numpy as np
 from autograd import make_vjp
@@ -75,19 +76,19 @@ class Textbook(Convention):
     def ball(self) -> SimpleNamespace:
         """Return to_ball, pairwise_distance and their gradients, everything in one dtype."""
 
-        def cast(value, like):
+        def cast(value: Any, like: Any) -> Any:
             return value.astype(getval(like).dtype)
 
-        def to_ball(u, c, r):
+        def to_ball(u: NDArray, c: float, r: float) -> NDArray:
             return expmap0(u, float(curvature(c, self)), float(r), self)
 
-        def distance(x, y, c):
+        def distance(x: NDArray, y: NDArray, c: float) -> NDArray:
             return cast(DISTANCES[self.distance](x, y, float(curvature(c, self)), self), x)
 
-        def to_ball_vjp(g, u, c, r):
+        def to_ball_vjp(g: NDArray, u: NDArray, c: float, r: float) -> NDArray:
             return cast(make_vjp(lambda u: to_ball(u, c, r))(u)[0](g), u)
 
-        def distance_vjp(g, x, y, c):
+        def distance_vjp(g: NDArray, x: NDArray, y: NDArray, c: float) -> tuple[NDArray, ...]:
             grads = (
                 make_vjp(lambda a: distance(a, y, c))(x)[0](g),
                 make_vjp(lambda b: distance(x, b, c))(y)[0](g),

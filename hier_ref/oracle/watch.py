@@ -9,6 +9,8 @@ import multiprocessing
 import signal
 import sys
 from argparse import Namespace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from hier_ref.oracle.command import ACTIONS, NOTHING, broken, run
 from hier_ref.oracle.options import parse
@@ -47,7 +49,7 @@ def watched(args: Namespace) -> int:
         return doing
     except EOFError:
         child.join()
-        code = child.exitcode
+        code = child.exitcode or 0
         how = f"exit code {code}" if code >= 0 else f"signal {-code}"
         return broken(args, f"{doing or 'afterwards'}: ends the process ({how})")
     finally:
@@ -56,7 +58,7 @@ def watched(args: Namespace) -> int:
             child.join()
 
 
-def _start_deaf(child: multiprocessing.Process) -> None:
+def _start_deaf(child: BaseProcess) -> None:
     """Start a process that ignores interrupts from its first line: they are the parent's to tell.
 
     While it starts they wait, if the system can make them wait.
@@ -78,7 +80,7 @@ def _limit(doing: str, args: Namespace) -> float | None:
     return max(least, args.time_limit) + GRACE
 
 
-def _work(args: Namespace, pipe) -> None:
+def _work(args: Namespace, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where none could be blocked
     prepare_streams()
     code = run(args, pipe.send)
