@@ -5,7 +5,6 @@ comes from is `hier_ref.hier`'s business. Every forward is directly followed by 
 Chapter: docs/4-hier.md.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 

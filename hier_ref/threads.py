@@ -14,7 +14,8 @@ import numpy as np
 
 from hier_ref.ranges import whole
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _asked: list[int] = []
 
 

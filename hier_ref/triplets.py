@@ -81,7 +81,7 @@ class Draws:
         return triplets[rows], pair, triple
 
 
-def arrival_times(rng: Generator, size: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+def arrival_times(rng: Generator, size: tuple[int, ...], dtype: Any) -> NDArray:
     """Draw Exp(1) variables: -log(1 - U) of uniform U from 0 to 1, without 1. (T4).
 
     U has 24 random bits in float32 and 53 in float64, and so may be 0.

@@ -21,7 +21,7 @@ from hier_ref.features.contract import default_features
 from hier_ref.files import read_arrays, write_arrays
 from hier_ref.runs.folder import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT, open_run
 from hier_ref.train import main, make_parser
-from hier_ref.training import step as training
+from hier_ref.training import batch, trainer
 from hier_ref.training.config import Config
 from hier_ref.tree.report import main as tree
 
@@ -213,9 +213,9 @@ def interrupt_at(monkeypatch, batch):
     def gradient(*args):
         if next(calls) == batch:
             raise KeyboardInterrupt
-        return training.batch_gradient(*args)
+        return batch.batch_gradient(*args)
 
-    monkeypatch.setitem(training.GRADIENTS, "explicit", gradient)
+    monkeypatch.setitem(batch.GRADIENTS, "explicit", gradient)
 
 
 # 4 epochs of 2 batches, evaluated after epochs 2 and 4
@@ -726,7 +726,7 @@ def test_config_takes_numpy_numbers_and_one_k():
 def test_points_of_the_longest_clip_stay_inside_the_ball(dtype, longest, rng):
     c = 0.1
     config = Config(dtype=dtype, clip=longest / np.sqrt(c), embedding=64, proxies=1)
-    params = training.init_params(config, 12, 3)
+    params = trainer.init_params(config, 12, 3)
     params["head.weight"] *= 1000
-    z = training.embed(rng.standard_normal((2000, 12)), params, config).astype(np.longdouble)
+    z = batch.embed(rng.standard_normal((2000, 12)), params, config).astype(np.longdouble)
     assert np.max(np.sum(z**2, axis=1)) * c < 1
