@@ -2,7 +2,7 @@
 
 Used for the gap 1 - c|x|^2 alone, where everything but the last digits cancels. Every step is a
 difference or a product of arrays, so autograd can follow it; the lost parts have gradient 0.
-Derivation: docs/1-ball.md.
+Derivation: docs/appendix-compensated-arithmetic.md.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """A verdict in words: whether the head is worth it, beside what needs no training.
 
 Differences of Recall@1 with intervals over classes, found by drawing the classes anew. Derived in
-docs/18-closed-form.md.
+docs/appendix-closed-forms-in-use.md.
 """
 
 from collections.abc import Mapping

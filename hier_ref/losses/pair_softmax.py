@@ -1,4 +1,7 @@
-"""Pairwise cross-entropy: find the partner among all others. Derived in docs/9-losses.md."""
+"""Pairwise cross-entropy: find the partner among all others.
+
+Derived in docs/appendix-more-losses.md.
+"""
 
 from dataclasses import dataclass
 
@@ -19,7 +22,7 @@ class PairSoftmax(HyperParameters):
     For c = 0 inner products take the place of -d. `ball` is where distances come from. Holds
     P x B numbers, P the ordered pairs of one class. Without a pair the loss is 0 (K34).
     Source: Ermolov et al., CVPR 2022, their temperature; the released HIER code for batches of
-    more than two images per class. Derived in docs/9-losses.md.
+    more than two images per class. Derived in docs/appendix-more-losses.md.
     """
 
     tau: float = 0.2

@@ -1,4 +1,4 @@
-"""SoftTriple: several centres for each class. Derived in docs/9-losses.md."""
+"""SoftTriple: several centres for each class. Derived in docs/appendix-more-losses.md."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ def _weights(s: NDArray, gamma: float) -> NDArray:
 def soft_maximum(s: NDArray, gamma: float) -> NDArray:
     """Mean of s with weights softmax(s/gamma), on the last axis. (L14).
 
-    (..., K) -> (...,); ValueError unless gamma > 0. Derived in docs/9-losses.md.
+    (..., K) -> (...,); ValueError unless gamma > 0. Derived in docs/appendix-more-losses.md.
     """
     return np.sum(_weights(s, gamma) * s, axis=-1)
 

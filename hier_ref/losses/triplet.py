@@ -1,4 +1,4 @@
-"""Triplets with a margin, all of the batch. Derived in docs/9-losses.md."""
+"""Triplets with a margin, all of the batch. Derived in docs/appendix-more-losses.md."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""The keys of chapter 7 in about 30 digits, pair by pair, where rounding left their order open.
+"""The keys of a ranking in about 30 digits, pair by pair, where rounding left their order open.
 
-Derived in docs/7-retrieval.md. A number is a pair high + low of float64, of which low is what
-rounding took from high ("double-double", as in `hier_ref.compensated`).
+Derived in docs/appendix-which-items-tie.md. A number is a pair high + low of float64, of which low
+is what rounding took from high ("double-double", as in `hier_ref.compensated`).
 """
 
 import math

@@ -1,7 +1,8 @@
 """The keys that order the gallery of each query, and how far rounding can move them.
 
-Derived in docs/7-retrieval.md. One matrix product gives the keys of a block of queries. Codes,
-points of small integers, have exact keys; other points have `rungs`, more exact keys for pairs.
+Derived in docs/appendix-which-items-tie.md. One matrix product gives the keys of a block of
+queries. Codes, points of small integers, have exact keys; other points have `rungs`, more exact
+keys for pairs.
 """
 
 import math

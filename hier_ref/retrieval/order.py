@@ -1,7 +1,7 @@
 """Items in the order of their keys where rounding leaves it open, the wrong ones first in a tie.
 
-Derived in docs/7-retrieval.md: sort, cut where the order is beyond doubt, and look closer only
-at pieces that hold right and wrong items of more than one value, rung by rung.
+Derived in docs/appendix-which-items-tie.md: sort, cut where the order is beyond doubt, and look
+closer only at pieces that hold right and wrong items of more than one value, rung by rung.
 """
 
 from collections.abc import Callable, Iterator

@@ -2,7 +2,7 @@
 
 Every file says which run it belongs to and carries a digest of its own (`hier_ref.runs.seals`), so
 that nothing is scored or continued with weights, features or numbers of another. Described in
-docs/6-training.md.
+docs/appendix-files-of-a-run.md.
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """What has to be right before a run trains: its options, its features, and the files it left.
 
-Chapter: docs/6-training.md.
+Chapter: docs/appendix-files-of-a-run.md.
 """
 
 import argparse

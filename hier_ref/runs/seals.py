@@ -1,7 +1,8 @@
 """Seals: digests that say which run a file belongs to, and that it is as it was written.
 
 A run is known by its configuration and the content of its features. Arrays and evaluations carry
-that identity and a digest of their own; readers check both. Described in docs/6-training.md.
+that identity and a digest of their own; readers check both. Described in
+docs/appendix-files-of-a-run.md.
 """
 
 import hashlib

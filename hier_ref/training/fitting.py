@@ -1,6 +1,6 @@
 """Training that chooses its own length: some training classes are held out and judge each epoch.
 
-The classes of the test rows choose nothing. Derived in docs/6-training.md.
+The classes of the test rows choose nothing. Derived in docs/appendix-how-long-to-train.md.
 """
 
 from collections.abc import Iterator

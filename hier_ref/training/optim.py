@@ -1,6 +1,7 @@
 """Optimisers, schedules and gradient clipping on a flat dict of arrays, name -> array.
 
-No array is ever changed in place: a step returns new parameters. Derived in docs/6-training.md.
+No array is ever changed in place: a step returns new parameters. Derived in
+docs/appendix-optimisers.md.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Where a head starts: its last layer in closed form, so that epoch 0 is a good head already.
 
 The closed forms are those of `baselines.closed_form`, fitted to what the last layer sees: the
-normed features or, with a hidden layer, its random activations. Derived in docs/18-closed-form.md.
+normed features or, with a hidden layer, its random activations. Derived in
+docs/appendix-closed-forms-in-use.md.
 """
 
 from functools import partial

@@ -2,7 +2,7 @@
 
 Successive halving: all settings train for a few epochs, the better third for three times as many,
 and so on. Each line of `tuning.jsonl` depends on its setting and its epochs alone, so a search that
-was interrupted goes on where it stopped. Described in docs/6-training.md.
+was interrupted goes on where it stopped. Described in docs/appendix-how-long-to-train.md.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Write a tree down: JSON for programs, Newick for tree viewers, DOT for Graphviz.
 
-The forms are described in docs/12-reading-the-hierarchy.md. Names may hold any Unicode.
+The forms are described in docs/appendix-files-of-a-tree.md. Names may hold any Unicode.
 """
 
 import json

@@ -1,7 +1,8 @@
 """The page: a tree to walk through in the browser, in one file that asks nothing of any other.
 
 The template and the script lie beside this file (`page.html`, `page.css`, `page_*.js`). Whatever
-comes from the features file goes in as data, never as markup. Described in docs/16-drawing.md.
+comes from the features file goes in as data, never as markup. Described in
+docs/appendix-walking.md.
 """
 
 import base64
@@ -81,7 +82,7 @@ def embedded(value: dict) -> str:
 
 
 def content(run: Material, trees: dict[str, Tree], start: str) -> dict:
-    """Return what the page shows, as plain lists. The schema is in docs/16-drawing.md."""
+    """Return what the page shows, as plain lists. The schema is in docs/appendix-walking.md."""
     n = len(run.rows)
     pictures = _pictures(run)
     return {

@@ -1,6 +1,6 @@
 """Scores of a tree against known labels, and of distances against any tree at all.
 
-Every score with its definition and source: docs/12-reading-the-hierarchy.md.
+Every score with its definition and source: docs/appendix-scores-of-a-tree.md.
 """
 
 from collections.abc import Callable
