@@ -47,7 +47,8 @@ def choice_weights(far: NDArray, arrival: NDArray, tau: float) -> NDArray:
 
     far (T, P) is the distance of each proxy to the farthest member of the set, arrival (T, P)
     Exp(1) noise, tau > 0 the temperature -> (T, P), rows summing to 1. The largest weight is
-    the hard choice. Equals softmax(-far/tau + Gumbel noise). ValueError for another tau and for
+    the hard choice (T6). Equals softmax(-far/tau + Gumbel noise); it is p with the probability
+    softmax(-far/tau)_p (T7). ValueError for another tau and for
     arrival times that are 0, negative or NaN.
     Source: derived in docs/3 and 4.
     """
@@ -152,7 +153,10 @@ def block_hinges_vjp(g: float, d: NDArray, triplets: NDArray, rule: Rule, block:
 
 
 def _farther(d: NDArray, other: NDArray, rule: Rule) -> NDArray:
-    """Return the larger of two distances; autograd splits the slope of a tie, `where` does not."""
+    """Return the larger of two distances, by which a set is far from a proxy. (T5).
+
+    autograd splits the slope of a tie, `where` does not.
+    """
     if rule.convention.max_tie == "split":
         return np.maximum(d, other)
     return np.where(d >= other if rule.convention.max_tie == "first" else d > other, d, other)

@@ -31,6 +31,7 @@ NONE = np.zeros((0, 3), int)
 
 
 def test_weights_H1_equal_softmax_of_gumbel_logits_in_mpmath(rng):
+    """(H1): the largest weight is the Gumbel choice (T6)."""
     far, gumbel, tau = 5 * rng.random((6, 9)), rng.gumbel(size=(6, 9)), 0.1
     w = choice_weights(far, np.exp(-gumbel), tau)
     for got, d, g in zip(w, exact(far), exact(gumbel), strict=True):
@@ -194,6 +195,7 @@ def test_mask_K25_one_ancestor_for_both_counts_nothing():
 
 
 def test_far_K26_ties_share_the_slope_of_the_maximum():
+    """(K26), at the `far` of a set (T5)."""
     # Rows 0 and 1 are equal, so every maximum ties; their gradients must be equal too.
     d = np.array([[1.0, 1.2], [1.0, 1.2], [1.1, 0.9]])
     draws = Draws(np.array([[0, 1, 2]]), NONE, (np.array([[2.0, 0.0]]), np.array([[0.0, 2.0]])))

@@ -172,6 +172,7 @@ def written_out(draws, level, n):
 
 
 def test_arrivals_T4_choose_as_often_as_the_softmax_says():
+    """(T4): p wins with the probability of the softmax (T7)."""
     far, tau, n = np.array([1.0, 1.05, 1.2, 1.9]), 0.1, 100_000
     draws = Draws(np.zeros((n, 3), int), np.zeros((0, 3), int), seed=5)
     pair, triple = written_out(draws, "data", 4)
