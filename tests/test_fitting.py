@@ -263,8 +263,10 @@ def test_settings_are_drawn_from_the_seed_and_the_first_changes_nothing():
     assert drawn_settings(Config(), 320, 5) == one[:5]
     for setting in drawn_settings(Config(), 100, 40)[1:]:
         Config(**setting)
-        assert setting["embedding"] <= 100
-    assert all(s["hier_weight"] == 0 for s in drawn_settings(Config(c=0, hier_weight=0), 9, 20)[1:])
+        assert setting.get("embedding", 64) <= 100 and setting.get("hidden", 600) == 600
+    assert not any(
+        s.get("hier_weight") for s in drawn_settings(Config(c=0, hier_weight=0), 9, 20)[1:]
+    )
 
 
 @pytest.mark.parametrize(

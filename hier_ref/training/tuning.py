@@ -27,13 +27,15 @@ def drawn_settings(config: Config, n_features: int, count: int) -> list[dict[str
 
 
 def _draw(rng: Generator, config: Config, n_features: int) -> dict[str, Any]:
-    """Draw one setting: what matters most, each from the values that are worth a try."""
+    """Draw one setting: of what matters most, half, each from the values that are worth a try.
+
+    The other half stays as given: where that is good already, settings near it are the better ones.
+    """
     widths = [width for width in (64, 128, 256, 512) if width <= n_features]
     setting = {
         "loss": _one(rng, ["MS", "MS", "PA", "PNCA"]),
         "hier_weight": _one(rng, [0.0, 0.0, 0.0, 0.1, 0.3, 1.0]) if config.c else 0.0,
         "head": _one(rng, ["linear", "linear", "mlp"]),
-        "hidden": min(6 * n_features, 2048),
         "lr_head": _log_uniform(rng, 5e-5, 5e-3),
         "lr_loss": _log_uniform(rng, 1e-3, 1e-1),
         "epochs": _one(rng, [5, 10, 20]),
@@ -42,7 +44,10 @@ def _draw(rng: Generator, config: Config, n_features: int) -> dict[str, Any]:
         "clip": config.clip * _one(rng, [0.5, 1.0, 1.0]),
         "retrieval": _one(rng, ["cosine", "cosine", "ball"]) if config.c else "cosine",
     }
-    return setting | ({"embedding": _one(rng, widths)} if widths else {})
+    setting |= {"embedding": _one(rng, widths)} if widths else {}
+    drawn = {name: value for name, value in setting.items() if rng.random() < 0.5}
+    wide = drawn.get("head") == "mlp"  # random features have to be many to be as good as plain ones
+    return drawn | ({"hidden": min(6 * n_features, 2048)} if wide else {})
 
 
 def _one(rng: Generator, values: list) -> Any:
