@@ -30,6 +30,7 @@ def pick(w: NDArray, d: NDArray, chosen: NDArray) -> NDArray:
 
 
 def _pick_vjp_weights(answer: NDArray, w: NDArray, d: NDArray, chosen: NDArray) -> Vjp:
+    """Every weight hears of its distance, as if the soft choice had been taken. (H2')."""
     return lambda g: g[:, None] * d
 
 

@@ -12,12 +12,12 @@ import re
 import shlex
 from typing import NamedTuple
 
-LANGUAGES = {"python", "console", "bash", "math", "text"}
+LANGUAGES = {"python", "console", "bash", "math", "text", "py"}
 LETTERS = "BDTHLNOSRFKYCVM"
 DEFINED = re.compile(rf"\*\*\(([{LETTERS}]\d{{1,2}}'?)\)\*\*")
 MENTIONED = re.compile(rf"\(([{LETTERS}]\d{{1,2}}'?)\)")
 IN_A_NAME = re.compile(rf"(?<![A-Za-z0-9])([{LETTERS}]\d{{1,2}})(_gradient)?(?![A-Za-z0-9])")
-INDEX_ROW = re.compile(r"^\| \((K\d{1,2})\) \|.*\]\(([\w.-]+\.md)#kinks\) \|$", re.MULTILINE)
+STEP = "<!-- step -->"
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 SHAPE = re.compile(r"\((\.\.\.|\w{1,2}),|any shape|[Aa]rguments as for|what `\w+` does")
 ARRAY = re.compile(r"(<class ')?numpy\.ndarray")
@@ -97,16 +97,37 @@ def kinks_outside(text):
     return [tag for tag in DEFINED.findall(body[:start]) if tag.startswith("K")]
 
 
-def kink_index(text):
-    """The rows `| (K1) | ... | [..](chapter.md#kinks) |` of an index: pairs (tag, chapter)."""
-    return INDEX_ROW.findall(text)
+def unmarked(text):
+    """Lines of displayed formulas with neither a tag defined above them nor the mark of a step.
+
+    Above means after the block before.
+    """
+    found, line, above = [], 1, ""
+    for part in re.split(r"(^```.*?^```$)", text, flags=re.M | re.S):
+        if part.startswith("```math") and not DEFINED.search(above) and STEP not in above:
+            found.append(line)
+        above, line = part, line + part.count("\n")
+    return found
+
+
+def reading_lines(text):
+    """Lines to read: without displayed formulas and without code shown from the source."""
+    text = re.sub(r"<!-- code: .*?<!-- end -->", "", text, flags=re.S)
+    return len(re.sub(r"^```math\n.*?^```\n", "", text, flags=re.M | re.S).splitlines())
 
 
 def anchors(text):
     """The anchors of a document's headings, as a forge makes them."""
     fenced = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     words = (re.sub(r"[^\w\- ]", "", title.lower()) for title in HEADING.findall(fenced))
-    return {title.replace(" ", "-") for title in words}
+    return {title.replace(" ", "-") for title in words} | set(re.findall(r'<a id="(.*?)">', fenced))
+
+
+def targets(path):
+    """What a link into a file can name: the anchors of a document, the lines of code."""
+    text = path.read_text()
+    lines = {f"L{number}" for number in range(1, 1 + len(text.splitlines()))}
+    return anchors(text) if path.suffix == ".md" else lines
 
 
 def broken_links(path):
@@ -117,7 +138,7 @@ def broken_links(path):
             continue
         name, _, anchor = link.partition("#")
         target = path.parent / name if name else path
-        headings = anchors(target.read_text()) if anchor and target.is_file() else {anchor}
+        headings = targets(target) if anchor and target.is_file() else {anchor}
         if not target.exists() or anchor not in headings:
             broken.append(link)
     return broken

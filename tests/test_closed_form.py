@@ -66,6 +66,7 @@ def close(got, want, row="closed_form"):
 
 
 def test_moments_M1_by_hand():
+    """Holds (M1)."""
     f = np.array([[5.0, 3.0], [0.0, 0.0], [5.0, 5.0], [2.0, 0.0]])
     found = moments(f, [9, 7, 9, 7], norm=AS_IS)
     assert found.mean.tolist() == [3, 2]
@@ -182,6 +183,7 @@ CROSS = np.array([[6.0, 8.0], [-6.0, -8.0], [4.0, -3.0], [-4.0, 3.0]]) + 1
 
 
 def test_pca_M2_by_hand():
+    """Holds (M2)."""
     weight, bias = fit_pca(CROSS, 2, AS_IS)
     np.testing.assert_allclose(weight, [[0.6, 0.8], [0.8, -0.6]], rtol=8 * EPS)
     np.testing.assert_allclose(bias, [-1.4, -0.2], rtol=16 * EPS)
@@ -200,6 +202,7 @@ def test_pca_M2_keeps_the_most_variance_of_any_projection(rng):
 
 
 def test_whitening_M3_by_hand():
+    """Holds (M3)."""
     weight, _ = fit_whitening(CROSS, 2, AS_IS)
     scaled = [[0.6 / 50**0.5, 0.8 / 50**0.5], [0.8 / 12.5**0.5, -0.6 / 12.5**0.5]]
     np.testing.assert_allclose(weight, scaled, rtol=8 * EPS)
@@ -218,6 +221,7 @@ def test_whitening_M3_leaves_the_identity(rng, width):
 
 
 def test_shrunk_M4_by_hand():
+    """Holds (M4)."""
     got = shrunk(np.array([[1.0, 2.0], [2.0, 5.0]]), 0.25)
     assert got.tolist() == [[0.75 + 0.75, 1.5], [1.5, 3.75 + 0.75]]
 
@@ -387,6 +391,7 @@ def watch(monkeypatch, scores):
 
 
 def test_choice_M6_is_the_first_best_among_held_out_classes(rng, monkeypatch):
+    """Holds (M6)."""
     f, labels = scene(rng, classes=20)
     seen = watch(monkeypatch, [0.1, 0.5, 0.2, 0.5])
     assert choose_shrinkage(f, labels, 3, rng, shrinkages=(0.1, 0.2, 0.3, 0.4)) == 0.2
@@ -452,7 +457,7 @@ def test_choice_M6_judges_by_a_bounded_number_of_images(rng, monkeypatch):
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_within_singular_K60_is_shrunk_above_rounding(rng, images):
-    """More features than images; and LayerNorm's own direction, in which nothing varies."""
+    """More features than images; and LayerNorm's own direction, in which nothing varies (K60)."""
     f, labels = scene(rng, classes=4, images=2, size=30)
     weight, bias = fit_lda(f, labels, 8, 0.0)
     assert np.isfinite(weight).all()
@@ -463,6 +468,7 @@ def test_within_singular_K60_is_shrunk_above_rounding(rng, images):
 
 @each_fit
 def test_constant_columns_K61_are_no_trouble(rng, fit):
+    """Holds (K61)."""
     f, labels = scene(rng)
     f = np.hstack([f, np.zeros((len(f), 3))])
     weight, bias = fit(f, labels, 5)
@@ -479,7 +485,7 @@ def test_whitening_without_variance_K61_is_0(rng):
 
 
 def test_no_spread_within_K62_gives_principal_components_of_the_means(rng):
-    """Equal images of each class, and classes of one image each."""
+    """Equal images of each class, and classes of one image each (K62)."""
     f, labels = rng.standard_normal((7, 4)), np.arange(7)
     want = fit_pca(f, 3, AS_IS)[0]
     for rows, names in ((f, labels), (np.tile(f, (2, 1)), np.tile(labels, 2))):
@@ -503,6 +509,7 @@ def test_equal_images_K62_become_0(fit):
 
 @each_fit
 def test_more_rows_than_features_K63_are_0(rng, fit):
+    """Holds (K63)."""
     f, labels = scene(rng)
     (weight, bias), (all_of, _) = fit(f, labels, 9), fit(f, labels, 6)
     assert weight.shape == (9, 6) and bias.shape == (9,)
@@ -518,6 +525,7 @@ def test_a_width_of_0_is_refused(rng, fit):
 
 @pytest.mark.parametrize("counts", [[5, 5, 5], [9], [1, 1, 1, 1, 1, 1, 1, 1], [2, 1, 1, 1]])
 def test_too_few_classes_K64_are_not_judged(rng, counts):
+    """Holds (K64)."""
     labels = np.repeat(np.arange(len(counts)), counts)
     f = rng.standard_normal((len(labels), 4))
     assert choose_shrinkage(f, labels, 2, rng) == UNJUDGED
@@ -531,6 +539,7 @@ def test_four_classes_K64_are_enough(rng, monkeypatch):
 
 
 def test_a_class_of_one_image_K65_adds_to_between_alone(rng):
+    """Holds (K65)."""
     f, labels = scene(rng, classes=3)
     more, names = np.vstack([f, 100 + f[:1]]), np.append(labels, 99)
     one, other = moments(f, labels, norm=AS_IS), moments(more, names, norm=AS_IS)
@@ -540,6 +549,7 @@ def test_a_class_of_one_image_K65_adds_to_between_alone(rng):
 
 @each_fit
 def test_signs_K66_make_the_largest_entry_positive(rng, fit):
+    """Holds (K66)."""
     f, labels = scene(rng)
     weight, _ = fit(f, labels, 5)
     assert (weight[np.arange(5), np.abs(weight).argmax(axis=1)] > 0).all()

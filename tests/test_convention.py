@@ -116,6 +116,7 @@ def stages_of(d, triplets, noise, level="data", **fields):
 
 
 def test_noise_tempered_C6_is_the_softmax_of_noisy_distances(rng):
+    """Holds (C6)."""
     d, triplets, noise = level_inputs(rng)
     rule = Rule(0.3, 0.2, dataclasses.replace(EXACT, noise_tempered=True))
     block = block_hinges(d, triplets, *(np.exp(-g) for g in noise), rule)
@@ -136,6 +137,7 @@ def test_noise_tempered_C6_at_temperature_one_changes_nothing(rng):
 
 
 def test_a_proxy_that_may_not_be_its_own_ancestor_C7_never_is(rng):
+    """Holds (C7)."""
     d, triplets, noise = level_inputs(rng, n=8)
     allowed = stages_of(d, triplets, noise, "proxy")
     banned = stages_of(d, triplets, noise, "proxy", proxy_may_be_own_ancestor=False)
@@ -155,6 +157,7 @@ def test_own_ancestors_C7_are_banned_among_proxies_only(rng):
 
 
 def test_with_three_proxies_K28_the_ban_is_lifted(rng):
+    """Holds (K28)."""
     for p in (1, 2, 3, 4):
         d, noise = rng.uniform(0.1, 3, (p, p)), rng.gumbel(size=(2, 6, p))
         triplets = rng.integers(0, p, (6, 3))
@@ -168,6 +171,7 @@ def test_with_three_proxies_K28_the_ban_is_lifted(rng):
 
 
 def test_mean_C8_over_those_apart_counts_no_shared_ancestor(rng):
+    """Holds (C8)."""
     d, triplets, noise = level_inputs(rng)
     over_all, apart = (stages_of(d, triplets, noise, mean_over=word) for word in ("all", "apart"))
     count = int(np.sum(over_all["lca_pair"] != over_all["lca_triple"]))

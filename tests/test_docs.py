@@ -3,7 +3,7 @@
 The second half checks the checks: each is given a small text with the very fault it looks for.
 """
 
-import importlib
+import importlib.util
 import os
 import pkgutil
 import subprocess
@@ -20,19 +20,23 @@ from documents import (
     commands,
     definitions,
     failed_doctests,
-    kink_index,
     kinks_outside,
     mentions,
     prose,
+    reading_lines,
     run_python,
     shell_lines,
     undocumented,
+    unmarked,
     witnesses,
 )
 
 import hier_ref
 
 ROOT = Path(__file__).resolve().parents[1]
+_spec = importlib.util.spec_from_file_location("make_index", ROOT / "docs" / "make_index.py")
+make_index = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make_index)
 INDEX = ROOT / "docs" / "README.md"
 CHAPTERS = sorted(path for path in (ROOT / "docs").glob("*.md") if path != INDEX)
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", INDEX, *CHAPTERS]
@@ -75,6 +79,21 @@ SHELL = {
     f".venv/bin/{PEERS}": PEERS,
     ".venv/bin/pip install '.[test,browser]'": "install browser '.[test,browser]'",
     f".venv/bin/{PEERS.replace('peers', 'browser')}": PEERS.replace("peers", "browser"),
+}
+
+
+# Chapters stay short; the first page with its program, three that are to be cut, and tables not.
+MOST_LINES = 260
+LONG = {
+    ROOT / "docs" / f"{stem}.md"
+    for stem in (
+        "hier-on-one-page",
+        "13-oracle",
+        "14-porting",
+        "15-does-hier-help",
+        "17-mutants",
+        "index-of-tags",
+    )
 }
 
 
@@ -158,17 +177,30 @@ def test_kinks_stand_in_the_last_section(path):
     assert kinks_outside(path.read_text()) == []
 
 
-def test_index_lists_exactly_the_kinks_of_the_chapters():
-    in_chapters = [
-        (tag, path.name)
-        for path in CHAPTERS
-        for tag in definitions(path.read_text())
-        if tag.startswith("K")
-    ]
-    indexed = kink_index(INDEX.read_text())
-    assert len(indexed) == len(set(indexed))
-    wrong = set(indexed) ^ set(in_chapters)
-    assert not wrong, f"in one of index and chapter only: {sorted(wrong)}"
+def test_index_of_tags_is_current():
+    """After a change of code, tests or chapters: python docs/make_index.py."""
+    text = make_index.INDEX.read_text()
+    assert make_index.index(text) == text
+    assert "| ? |" not in text, "a tag without words, code, or a test that has it in its docstring"
+    assert set(make_index.definitions()) == set(defined())
+
+
+@pytest.mark.parametrize("path", make_index.chapters(), ids=name)
+def test_code_under_formulas_and_links_of_tags_are_current(path):
+    """After a change of code or chapters: python docs/make_index.py."""
+    text = path.read_text()
+    assert make_index.linked(text, make_index.places(make_index.code_files())) == text
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_displayed_formulas_have_a_tag_or_are_steps(path):
+    assert unmarked(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", sorted(set(CHAPTERS) - LONG), ids=name)
+def test_chapters_are_short(path):
+    """Displayed formulas and the code under them do not count."""
+    assert reading_lines(path.read_text()) <= MOST_LINES
 
 
 def test_index_links_each_chapter():
@@ -204,7 +236,7 @@ def test_a_failing_python_block_is_reported_at_its_line(tmp_path):
     assert (str(entry.path), entry.lineno + 1) == (str(path), 8)
 
 
-@pytest.mark.parametrize("text", ["```\nx\n```\n", "```py\nx\n```\n", "```python\nx\n"])
+@pytest.mark.parametrize("text", ["```\nx\n```\n", "```pycon\nx\n```\n", "```python\nx\n"])
 def test_a_block_of_no_known_language_or_end_is_refused(text):
     with pytest.raises(ValueError, match="line 1"):
         blocks(text)
@@ -264,9 +296,12 @@ def test_kinks_outside_their_section_are_found(text, outside):
     assert kinks_outside(text) == outside
 
 
-def test_kink_index_reads_rows():
-    row = "| (K1) | equal points | 0 | [1](1-ball.md#kinks) |"
-    assert kink_index(f"| tag |\n|---|\n{row}\n(K2) in passing\n") == [("K1", "1-ball.md")]
+def test_formulas_without_tag_or_mark_are_found():
+    formula = "```math\nx\n```\n"
+    text = f"**(B1)** is\n\n{formula}and\n\n{formula}<!-- step -->\n{formula}"
+    assert unmarked(text) == [8]
+    assert unmarked(f"(B1)\n{formula}") == [2]
+    assert reading_lines(f"a\n<!-- code: B1 -->\n```py\nx\n```\n<!-- end -->\n{formula}b\n") == 3
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def test_without_groups_all_points_have_one_colour():
 
 @pytest.mark.parametrize("n_points", [1, 40, 3000])
 def test_branches_Y26_hold_every_point_once(n_points):
+    """Holds (Y26)."""
     tree = grown(n_points + 60, n_points)
     parts = branches(tree, plan(tree))
     assert sorted(np.concatenate([part.points for part in parts])) == list(range(n_points))
@@ -156,6 +157,7 @@ def labels_of(tree, paths=None):
 
 @pytest.mark.parametrize("with_images", [False, True])
 def test_labels_Y27_overlap_neither_each_other_nor_the_disk(with_images, tmp_path):
+    """Holds (Y27)."""
     tree = grown(1100, 1000)
     Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
     labels = labels_of(tree, [str(tmp_path / "a.png")] * 1100 if with_images else None)
@@ -228,6 +230,7 @@ def test_names_are_cut_as_late_as_possible():
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to itself"])
 def test_what_is_no_regular_file_K83_is_left_out_at_once(kind, tmp_path):
+    """Holds (K83)."""
     place = tmp_path / "x.png"
     {
         "pipe": lambda: os.mkfifo(place),
@@ -323,6 +326,7 @@ ROWS = [
 
 
 def test_curves_sort_numbers_by_panel_and_leave_gaps_K85():
+    """Holds (K85)."""
     assert [(panel.title, panel.series) for panel in curves.panels(ROWS)] == [
         ("recall of classes, percent", {"R@1": [(0, 25), (3, 50), (6, 75)]}),
         ("recall of levels, percent", {"R@1 genus": [(0, 50)]}),
@@ -373,6 +377,7 @@ def test_ticks_are_round_and_enclose(low, high, most):
 
 
 def test_right_and_wrong_Y28_differ_in_colour_and_in_shape():
+    """Holds (Y28)."""
     image = draw_retrieval(np.array([0]), np.array([[1, 2]]), np.array([7, 7, 8]))
     for column, colour in ((1, RIGHT), (2, WRONG)):
         left = MARGIN + column * (WIDTH + SPACE) + 2 * SPACE

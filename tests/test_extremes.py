@@ -171,6 +171,7 @@ def test_what_can_be_computed_is_right_at_every_scale(name, dtype, scale):
 
 
 def test_unit_L1_of_the_least_and_the_largest_numbers():
+    """Holds (L1)."""
     for dtype in SCALES:
         least, most = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
         for size in (least, most):
@@ -184,7 +185,7 @@ def test_unit_L1_of_the_least_and_the_largest_numbers():
 
 
 def test_layer_norm_N1_at_the_ends_of_both_dtypes():
-    """The three numbers 1, 2, 4 have mean 7/3 and deviation √14/3."""
+    """The three numbers 1, 2, 4 have mean 7/3 and deviation √14/3 (N1)."""
     want = (np.array([[1, 2, 4]]) - 7 / 3) / (14**0.5 / 3)
     for dtype, scale in ((np.float32, 8e37), (np.float64, 4e307), (np.float64, 2.5e159)):
         got = layer_norm((np.array([[1.0, 2.0, 4.0]]) * scale).astype(dtype))
@@ -195,6 +196,7 @@ def test_layer_norm_N1_at_the_ends_of_both_dtypes():
 
 
 def test_layer_norm_K40_keeps_its_slope_at_a_large_constant():
+    """Holds (K40)."""
     for dtype, size in ((np.float32, 1e20), (np.float32, 3e38), (np.float64, 1e300)):
         got = layer_norm_vjp(np.array([[1, 2, 6]], dtype), np.full((1, 3), size, dtype))
         assert np.allclose(got, np.array([-2, -1, 3]) / 1e-5**0.5, rtol=1e-6, atol=0)
@@ -229,6 +231,7 @@ def test_distances_are_right_in_balls_of_every_size(c, part):
 @pytest.mark.parametrize("size", [1e-30, 1e-20, 1.0])
 @pytest.mark.parametrize("c", [1e-270, 1e-38, 0.1])
 def test_pairwise_D2_distances_in_float32_do_not_vanish(c, size):
+    """Holds (D2)."""
     x = rows(np.float32, size / 5, n=5)
     got = pairwise_distance(x, x, c)
     for i, j in np.argwhere(~np.eye(5, dtype=bool)):
@@ -258,6 +261,7 @@ def test_weights_H1_are_one_hot_where_tau_is_far_below_all_differences():
 
 
 def test_level_H4_takes_every_tau_that_its_dtype_holds():
+    """Holds (H4)."""
     x, proxies, draws = make_inputs()
     x, proxies = x.astype(np.float32), proxies.astype(np.float32)
     for tau in (2e-38, 1e30):

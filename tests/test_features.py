@@ -165,6 +165,7 @@ def test_absent_split_F1_is_derived(tmp_path):
 
 
 def test_retrieval_sets_F2_test_queries_itself(tmp_path):
+    """Holds (F2)."""
     query, gallery, exclude_self = read_features(save(tmp_path / "a.npz")).retrieval_sets()
     assert query is gallery
     assert exclude_self is True

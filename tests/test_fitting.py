@@ -52,6 +52,7 @@ def fitted(**options):
 
 
 def test_held_out_S3_are_whole_classes_of_the_share_that_is_asked():
+    """Holds (S3)."""
     _, labels = many()
     for share, count in ((0.25, 12), (0.5, 24), (0.15, 7)):
         judging = held_out(labels, Config(**(VALIDATED | {"validate": share})))
@@ -207,6 +208,7 @@ def test_a_validated_run_resumes_to_the_same_bytes(monkeypatch, at, tune):
 @pytest.mark.parametrize("start", ["lda", "whiten", "pca"])
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_start_M7_has_the_length_that_is_asked(start, head):
+    """Holds (M7)."""
     features, labels = many()
     config = Config(start=start, head=head, hidden=32, embedding=8, start_length=1.5)
     params = init_params(config, 12, 48)

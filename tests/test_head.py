@@ -97,6 +97,7 @@ def test_layer_norm_K40_gradient_of_a_single_feature_is_zero():
 
 @pytest.mark.parametrize("regime", ["typical", "features after a ReLU", "nearly constant"])
 def test_layer_norm_N1_gradient(regime):
+    """Holds (N1')."""
     rng = np.random.default_rng(4)
     f = rows(rng, regime, 3, 12)
     step = 1e-3 * REGIMES[regime][1]
@@ -117,6 +118,7 @@ def test_layer_norm_N1_gradient_sums_to_zero_and_keeps_float32():
 
 
 def test_linear_N2_of_a_row_by_hand():
+    """Holds (N2)."""
     weight = np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 1.0]])
     got = linear(np.array([[10.0, 1.0]]), weight, np.array([0.5, 0.0, -1.0]))
     assert np.array_equal(got, [[12.5, -1.0, 30.0]])
@@ -132,6 +134,7 @@ def test_linear_N2_is_affine_in_the_features():
 
 
 def test_linear_N2_gradient():
+    """Holds (N2')."""
     rng = np.random.default_rng(8)
     f, weight, bias = (rng.standard_normal(s) for s in [(5, 7), (3, 7), 3])
     check_vjp(linear, linear_vjp, f, weight, bias, rng=rng)
@@ -139,6 +142,7 @@ def test_linear_N2_gradient():
 
 @pytest.mark.parametrize("n_features, dim", [(20, 5), (8, 8), (4, 9), (1, 1)])
 def test_init_head_N3_rows_or_columns_are_orthonormal_times_scale(n_features, dim):
+    """Holds (N3)."""
     params = init_head(np.random.default_rng(9), n_features, dim, scale=3.0)
     weight = params["weight"]
     assert weight.shape == (dim, n_features) and not params["bias"].any()
@@ -174,6 +178,7 @@ def test_init_head_refuses_a_size_below_one():
 
 def test_head_forward_N4_is_the_linear_layer_of_the_normed_row_by_hand():
     # [1, 3] has variance 1, so it is normed to -/+ 1/sqrt(1 + 1e-5)
+    """Holds (N4)."""
     params = {"weight": np.array([[1.0, 3.0]]), "bias": np.array([0.25])}
     got = head_forward(np.array([[1.0, 3.0]]), params)
     assert np.allclose(got, 0.25 + 2 / np.sqrt(1.00001), rtol=1e-15, atol=0)
@@ -196,6 +201,7 @@ def test_head_N4_keeps_dtype(dtype):
 
 
 def test_head_N4_gradient():
+    """Holds (N4')."""
     rng = np.random.default_rng(16)
     f, params = rng.standard_normal((5, 8)), init_head(rng, 8, 3)
 
@@ -220,6 +226,7 @@ def mp_gelu(x):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 3.0, 100.0])
 def test_gelu_N5_agrees_with_mpmath(size, dtype):
+    """Holds (N5)."""
     x = (size * np.random.default_rng(20).standard_normal((8, 16))).astype(dtype)
     got = gelu(x)
     assert got.dtype == dtype
@@ -275,6 +282,7 @@ def test_the_derivative_of_the_normal_distribution_is_right_for_autograd():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_relu_N6_by_hand(dtype):
+    """Holds (N6)."""
     x = np.array([-2, -1e-30, 0, 1e-30, 3], dtype)
     got = relu(x)
     assert np.array_equal(got, np.array([0, 0, 0, 1e-30, 3], dtype)) and got.dtype == dtype
@@ -288,12 +296,14 @@ def test_relu_N6_is_positively_homogeneous_and_keeps_NaN():
 
 
 def test_relu_N6_gradient():
+    """Holds (N6')."""
     rng = np.random.default_rng(24)
     x = rng.choice([-1.0, 1.0], (4, 9)) * rng.uniform(0.1, 2, (4, 9))  # away from 0
     check_vjp(relu, relu_vjp, x, rng=rng)
 
 
 def test_relu_K44_has_slope_0_at_0():
+    """Holds (K44)."""
     x = np.array([0.0, -0.0, 1e-300, -1e-300])
     assert np.array_equal(relu_vjp(np.full(4, 3.0), x), [0, 0, 3, 0])
 
@@ -311,6 +321,7 @@ def mlp_params(rng, dtype=np.float64):
 
 def test_mlp_N7_by_hand():
     # [1, 3] is normed to (-n, n), n = 1/sqrt(1 + 1e-5); hidden (2n + 1, -2n, n - 2): one is on
+    """Holds (N7)."""
     n = 1 / np.sqrt(1.00001)
     params = {
         "hidden_weight": np.array([[-1.0, 1.0], [1.0, -1.0], [0.0, 1.0]]),
@@ -359,6 +370,7 @@ def test_mlp_N7_with_units_far_above_0_is_linear():
 
 @pytest.mark.parametrize("activation, norm", FORMS)
 def test_mlp_N7_gradient(activation, norm):
+    """Holds (N7')."""
     rng = np.random.default_rng(27)
     params, f, layers = mlp_params(rng), rng.standard_normal((5, 8)), mlp(activation, norm)
     names = list(params)

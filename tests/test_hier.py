@@ -33,6 +33,7 @@ SCALED = dataclasses.replace(EXACT, riemannian_gradient=True)
 
 @pytest.mark.parametrize("size", [0.5, 5.0])  # inside and outside the clip radius
 def test_ball_points_H5_gradient(size, rng):
+    """Holds (H5) (H5')."""
     x = size * rng.standard_normal((6, 4))
     check_vjp(
         lambda x: ball_points(x, 0.1, 2.3), lambda g, x: ball_points_vjp(g, x, 0.1, 2.3), x, rng=rng
@@ -40,11 +41,13 @@ def test_ball_points_H5_gradient(size, rng):
 
 
 def test_riemannian_H7_changes_nothing_forwards(rng):
+    """Holds (H7)."""
     z = 0.3 * rng.standard_normal((4, 3))
     assert (riemannian(z, 0.5) == z).all()
 
 
 def test_riemannian_H7_gradient_is_the_inverse_metric(rng):
+    """Holds (H7')."""
     z, g = 0.3 * rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
     scaled = elementwise_grad(lambda z: np.sum(g * riemannian(z, 0.5)))(z)
     inverse_metric = ((1 - 0.5 * np.sum(z * z, axis=1, keepdims=True)) / 2) ** 2
@@ -61,6 +64,7 @@ def test_riemannian_H7_gradient_at_the_origin_is_a_quarter():
 @pytest.mark.parametrize("convention", [EXACT, SCALED])
 @pytest.mark.parametrize("seed", range(3))
 def test_loss_H6_gradient_equals_autograd(convention, seed):
+    """Holds (H6')."""
     x, proxies, draws = make_inputs(seed, size=3.0)  # some rows beyond the clip radius
     loss, grad_x, grad_proxies = hier_grad(x, proxies, draws, convention)
     assert loss == pytest.approx(hier_loss(x, proxies, draws, convention), rel=1e-14)
@@ -98,6 +102,7 @@ def test_loss_H6_gradient_by_central_differences_of_the_relaxation(rng):
 
 
 def test_loss_H6_is_the_loops_over_both_levels():
+    """Holds (H6)."""
     x, proxies, draws = make_inputs(9)
     s = hier_stages(x, proxies, draws)
     data = loops(s["d_zl"], draws.triplets_data, draws.gumbel_data)
@@ -175,6 +180,7 @@ def finite(x, proxies, draws):
 
 
 def test_odd_K27_no_mutual_neighbour(rng):
+    """Holds (K27)."""
     x, proxies, _ = make_inputs()
     loss, grad_x, grad_proxies = finite(x, proxies, mine(rng, x, proxies, neighbours=0))
     assert loss == 0 and not grad_x.any() and not grad_proxies.any()
@@ -194,6 +200,7 @@ def test_odd_two_points(rng):
 
 
 def test_odd_K21_more_neighbours_than_points(rng):
+    """Holds (K21)."""
     x, proxies, _ = make_inputs()
     draws = mine(rng, x, proxies, neighbours=24)
     assert len(draws.triplets_data) == len(draws.triplets_proxy) == 0

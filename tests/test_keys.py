@@ -91,6 +91,7 @@ def test_first_keys_R6_are_within_their_bound(dtype, c):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rung", [0, 1])
 def test_closer_keys_R7_are_within_their_bounds(dtype, c, rung):
+    """Holds (R7)."""
     worst = 0
     i, j = np.divmod(np.arange(12), 4)
     for x, y, roots in cases(dtype, c):
@@ -124,6 +125,7 @@ def test_width_R6_is_beyond_the_worst_that_the_bound_allows():
 
 
 def test_codes_R9_are_taken_for_what_they_are():
+    """Holds (R9)."""
     signs = np.random.default_rng(0).choice([-1, 0, 1], (9, 30))
     for codes in (signs, signs * 0.1, signs / np.sqrt(30), signs * 2.0**300, 7 * signs * 5.0):
         assert isinstance(ranking_keys(codes, codes, 0, None), Codes)

@@ -81,6 +81,7 @@ def edges(tree):
 
 @each_tree
 def test_edges_between_proxies_Y20_are_equally_long(tree):
+    """Holds (Y20)."""
     nodes, length, tolerance = edges(tree)
     tau = edge_length(depths(tree.parent).max(), REACH)
     inner = tree.kind[nodes] == "proxy"
@@ -98,7 +99,7 @@ def test_shares_Y21_go_by_leaves():
 
 @each_tree
 def test_subtrees_of_siblings_are_apart_Y22(tree):
-    """Seen from their parent, all descendants of each child, in an interval of their own."""
+    """Seen from their parent, all descendants of each child, in an interval of their own (Y22)."""
     x = layout(tree)
     ancestors = [[] for _ in tree.parent]  # (ancestor, the child of it on the way)
     for node in range(len(x)):
@@ -146,6 +147,7 @@ def test_stretches_lie_in_those_of_their_parents(tree):
 
 
 def test_no_grandchild_comes_nearer_than_half_an_edge_K80():
+    """Holds (K80)."""
     assert opening(np.array(np.pi), 1.0) == WIDEST
     for tree in TREES.values():
         x, tau = layout(tree), edge_length(depths(tree.parent).max(), REACH)
@@ -158,6 +160,7 @@ def test_no_grandchild_comes_nearer_than_half_an_edge_K80():
 
 @pytest.mark.parametrize("reach", [0.5, REACH, 1 - 1e-6])
 def test_edges_Y23_end_at_reach_in_deep_trees(reach):
+    """Holds (Y23)."""
     for deepest in (10, 500, 10**4):
         tau = edge_length(deepest, reach)
         assert np.tanh(deepest * tau / 2) == pytest.approx(reach, rel=1e-12)
@@ -168,6 +171,7 @@ def test_edges_Y23_of_shallow_trees_are_no_longer_than_is_nice():
 
 
 def test_few_points_Y24_stand_in_one_ring():
+    """Holds (Y24)."""
     assert (in_rows(np.arange(9), np.full(9, np.pi / 9), EDGE) == EDGE).all()
 
 
@@ -183,7 +187,7 @@ def test_a_crowd_Y24_stands_in_rows_and_apart():
 
 
 def test_geodesics_Y25_meet_the_rim_at_right_angles():
-    """A circle around m of radius ρ does so if |m|² = 1 + ρ², so 2 m·x = 1 + |x|² on it."""
+    """A circle around m of radius ρ does so if |m|² = 1 + ρ², so 2 m·x = 1 + |x|² on it (Y25)."""
     rng = np.random.default_rng(0)
     x, y = 0.95 * rng.uniform(-0.7, 0.7, (2, 50, 2))
     arcs = geodesic(x, y, 8)

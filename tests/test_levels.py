@@ -48,6 +48,7 @@ def test_weights_H1_do_not_underflow_far_from_every_proxy():
 
 
 def test_weights_H1_gradient(rng):
+    """Holds (H1')."""
     arrival = rng.standard_exponential((5, 7))
 
     def f(far):
@@ -68,11 +69,13 @@ def test_weights_H1_gradient_of_a_constant_cotangent_is_zero(rng):
 
 
 def test_pick_H2_reads_the_chosen_column(rng):
+    """Holds (H2)."""
     d = rng.random((3, 4))
     assert (pick(d, d, np.array([2, 0, 3])) == d[[0, 1, 2], [2, 0, 3]]).all()
 
 
 def test_pick_H2_gradient_reaches_every_weight_and_the_chosen_distance(rng):
+    """Holds (H2')."""
     w, d, chosen = rng.random((2, 3)), rng.random((2, 3)), np.array([1, 2])
     assert (elementwise_grad(lambda w: pick(w, d, chosen))(w) == d).all()
     assert (elementwise_grad(lambda d: pick(w, d, chosen))(d) == [[0, 1, 0], [0, 0, 1]]).all()
@@ -90,6 +93,7 @@ def level_case(seed, level="data"):
 
 def test_hinges_H3_by_hand():
     # The pair's ancestor is proxy 0, the triple's proxy 1: noise leaves no doubt.
+    """Holds (H3)."""
     d = np.array([[1.0, 2.0], [1.5, 1.8], [4.0, 3.95]])
     sure = np.array([[1e-9, 1.0]]), np.array([[1.0, 1e-9]])
     block = block_hinges(d, np.array([[0, 1, 2]]), *sure, Rule(1.0, 0.5))
@@ -124,6 +128,7 @@ def off_the_relaxation(grad_d, d, draws, level, rng):
 @pytest.mark.parametrize("level", ["data", "proxy"])
 @pytest.mark.parametrize("seed", range(5))
 def test_level_H4_gradient_is_that_of_the_relaxation(level, seed, rng):
+    """Holds (H4')."""
     d, draws = level_case(seed, level)
     grad_d = level_stages(d, draws, level)["grad_d"]
     assert off_the_relaxation(grad_d, d, draws, level, rng) <= limit("difference")
@@ -155,6 +160,7 @@ def test_level_H4_gradient_that_is_wrong_is_caught_by_the_relaxation(wrong, rng)
 
 @pytest.mark.parametrize("level", ["data", "proxy"])
 def test_level_H3_gradient_equals_autograd(level):
+    """Holds (H3')."""
     d, draws = level_case(7, level)
     want = grad(level_loss)(d, draws, level)
     assert relative(level_stages(d, draws, level)["grad_d"], want) <= limit("autograd")
@@ -181,6 +187,7 @@ def test_level_H4_ignores_a_shift_of_all_distances():
 
 
 def test_hinge_K24_at_exactly_zero_has_no_slope():
+    """Holds (K24)."""
     d = np.array([[1.0, 1.5], [1.0, 1.5], [1.0, 3.0]])
     sure = np.array([[1e-9, 1.0]]), np.array([[1.0, 1e-9]])
     block = block_hinges(d, np.array([[0, 1, 2]]), *sure, Rule(1.0, 0.5))
@@ -188,6 +195,7 @@ def test_hinge_K24_at_exactly_zero_has_no_slope():
 
 
 def test_mask_K25_one_ancestor_for_both_counts_nothing():
+    """Holds (K25)."""
     d = np.array([[1.0, 9.0], [1.0, 9.0], [1.0, 9.0]])
     draws = Draws(np.array([[0, 1, 2]]), NONE, (np.zeros((1, 2)),) * 2)
     stages = level_stages(d, draws, "data")
@@ -210,6 +218,7 @@ def test_far_K26_ties_share_the_slope_of_the_maximum():
 
 
 def test_pick_K23_equal_weights_choose_the_first_proxy():
+    """Holds (K23)."""
     d = np.ones((3, 4))
     block = block_hinges(d, np.array([[0, 1, 2]]), np.ones((1, 4)), np.ones((1, 4)), Rule())
     assert block.lca_pair == [0] and block.lca_triple == [0]

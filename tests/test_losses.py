@@ -43,6 +43,7 @@ def test_unit_L1_has_length_one_and_forgets_length():
 
 
 def test_unit_L1_gradient():
+    """Holds (L1')."""
     rng = np.random.default_rng(3)
     check_vjp(unit, unit_vjp, rng.standard_normal((4, 6)), rng=rng)
 
@@ -54,6 +55,7 @@ def test_unit_L1_gradient_is_tangent_to_the_sphere():
 
 
 def test_cosine_L2_of_two_rows_by_hand():
+    """Holds (L2)."""
     got = cosine(np.array([[3.0, 4.0], [0.0, -2.0]]), np.array([[5.0, 0.0], [0.0, 1.0]]))
     assert np.allclose(got, [[0.6, 0.8], [0, -1]], rtol=1e-15, atol=0)
 
@@ -71,6 +73,7 @@ def test_cosine_L2_of_a_row_with_itself_and_its_opposite():
 
 
 def test_cosine_L2_gradient():
+    """Holds (L2')."""
     rng = np.random.default_rng(7)
     x, y = rng.standard_normal((4, 6)), rng.standard_normal((3, 6))
     check_vjp(cosine, cosine_vjp, x, y, rng=rng)
@@ -84,6 +87,7 @@ def test_cosine_L2_gradient_of_equal_and_opposite_rows_is_zero():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_cosine_K30_of_a_zero_row_is_zero_with_gradient_zero(dtype):
+    """Holds (K30)."""
     x, y = np.array([[0, 0], [1, 2]], dtype), np.array([[1, 1], [0, 0]], dtype)
     got = cosine(x, y)
     assert got.dtype == dtype and got[1, 0] != 0
@@ -116,6 +120,7 @@ SCALES = {
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", SCALES)
 def test_log_one_plus_sum_exp_L3_agrees_with_mpmath(scale, dtype):
+    """Holds (L3)."""
     rng = np.random.default_rng(8)
     centre, spread = SCALES[scale]
     for n in (1, 2, 30):
@@ -143,6 +148,7 @@ def test_log_one_plus_sum_exp_L3_tends_to_the_largest_positive_term():
 
 @pytest.mark.parametrize("centre", [-5.0, 0.0, 5.0])
 def test_log_one_plus_sum_exp_L3_gradient(centre):
+    """Holds (L3')."""
     rng = np.random.default_rng(9)
     s, mask = centre + rng.standard_normal((6, 4)), rng.random((6, 4)) < 0.6
     check_vjp(
@@ -175,6 +181,7 @@ def test_log_one_plus_sum_exp_L3_gradient_is_a_probability_with_one_left_for_the
 
 
 def test_log_one_plus_sum_exp_K31_of_nothing_is_zero_with_gradient_zero():
+    """Holds (K31)."""
     s, nothing = np.full((3, 2), 700.0), np.zeros((3, 2), bool)
     assert not log_one_plus_sum_exp(s, nothing).any()
     assert not log_one_plus_sum_exp_vjp(np.ones(2), s, nothing).any()

@@ -174,6 +174,7 @@ def test_K30_of_zero_images_every_loss_is_defined(name, c):
 
 @CASES
 def test_K32_of_an_empty_batch_is_refused(name, c):
+    """Holds (K32)."""
     loss = LOSSES[name]
     params = loss.init(np.random.default_rng(12), 3, 6)
     for method in (loss.value, loss.grad):

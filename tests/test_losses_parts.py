@@ -32,12 +32,14 @@ def rest():
 
 
 def test_lead_L6_by_hand_is_zero_at_the_partner():
+    """Holds (L6)."""
     s = np.array([[1.0, 5.0, 2.0], [4.0, 0.0, 7.0]])
     got = lead(s, np.array([0, 1, 1]), np.array([2, 0, 1]))
     assert np.array_equal(got, [[-1, 3, 0], [0, -4, 3], [4, 0, 7]])
 
 
 def test_lead_L6_gradient():
+    """Holds (L6')."""
     check_vjp(
         lambda s: lead(s, *PAIRS),
         lambda g, s: lead_vjp(g, s, *PAIRS),
@@ -55,6 +57,7 @@ def test_lead_L6_of_no_pair_is_empty_with_gradient_zero():
 @pytest.mark.parametrize("scale", [1e-3, 1, 30, 1e4])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_cross_entropy_L7_agrees_with_mpmath(scale, dtype):
+    """Holds (L7)."""
     s, kept = (scale * some()).astype(dtype), rest()
     got = cross_entropy(s, *PAIRS, kept)
     assert got.dtype == dtype
@@ -76,6 +79,7 @@ def test_cross_entropy_L7_keeps_the_digits_of_a_small_loss():
 
 
 def test_cross_entropy_L7_gradient():
+    """Holds (L7')."""
     check_vjp(
         lambda s: cross_entropy(s, *PAIRS, rest()),
         lambda g, s: cross_entropy_vjp(g, s, *PAIRS, rest()),
@@ -97,6 +101,7 @@ def test_cross_entropy_K31_without_rivals_is_zero_with_gradient_zero():
 
 
 def test_multi_similarity_L8_gradient_for_unsymmetric_similarities():
+    """Holds (L8')."""
     labels = [0, 0, 1, 1, 1, 2]
     check_vjp(
         lambda s: multi_similarity(s, labels, 2.0, 5.0),
@@ -107,16 +112,19 @@ def test_multi_similarity_L8_gradient_for_unsymmetric_similarities():
 
 
 def test_centred_L9_takes_the_mean_of_the_entries_off_the_diagonal_away():
+    """Holds (L9)."""
     s = np.array([[9.0, 1.0, 2.0], [3.0, 9.0, 4.0], [5.0, 3.0, 9.0]])
     assert np.array_equal(centred(s), s - 3)
 
 
 def test_centred_L9_gradient():
+    """Holds (L9')."""
     check_vjp(centred, centred_vjp, some(7, (5, 5)), rng=np.random.default_rng(7))
 
 
 @pytest.mark.parametrize("c", [C, 0.0])
 def test_closeness_L10_agrees_with_mpmath(c):
+    """Holds (L10)."""
     z = points(np.random.default_rng(8), 5, 4, c)
     got, want = closeness(z, c, pairwise), minus_distances(z, c)
     assert norm_eps(got.ravel(), sum(want, [])) <= limit("loss_eps")
@@ -130,6 +138,7 @@ def test_closeness_L10_of_short_points_is_minus_twice_the_euclidean_distance():
 
 @pytest.mark.parametrize("c", [C, 0.0])
 def test_closeness_L10_gradient(c):
+    """Holds (L10')."""
     z = points(np.random.default_rng(10), 5, 4, c)
     check_vjp(
         lambda z: closeness(z, c, pairwise),
@@ -143,6 +152,7 @@ def test_closeness_L10_gradient(c):
 @pytest.mark.parametrize("gamma", [1e-3, 0.1, 1.0, 1e3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_soft_maximum_L14_agrees_with_mpmath(gamma, dtype):
+    """Holds (L14)."""
     s = np.random.default_rng(11).uniform(-1, 1, (6, 7)).astype(dtype)
     got = soft_maximum(s, gamma)
     assert got.dtype == dtype
@@ -169,6 +179,7 @@ def test_soft_maximum_L14_is_between_the_mean_and_the_maximum():
 
 @pytest.mark.parametrize("gamma", [0.1, 1.0])
 def test_soft_maximum_L14_gradient(gamma):
+    """Holds (L14')."""
     check_vjp(
         lambda s: soft_maximum(s, gamma),
         lambda g, s: soft_maximum_vjp(g, s, gamma),

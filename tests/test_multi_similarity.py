@@ -14,6 +14,7 @@ LABELS = [0, 1, 0, 2, 2, 2, 4]
 @pytest.mark.parametrize("alpha, beta, base", [(2.0, 50.0, 0.5), (1.0, 1.0, 0.0)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_multi_similarity_L8_agrees_with_mpmath(alpha, beta, base, dtype):
+    """Holds (L8)."""
     loss = MultiSimilarity(alpha, beta, base)
     for seed in range(3):
         z, labels, _ = batch(loss, seed, LABELS, dtype=dtype)
@@ -70,6 +71,7 @@ def test_hyperbolic_multi_similarity_L9_gradient_includes_that_of_the_base(c):
 
 @pytest.mark.parametrize("c", [C, 0.0])
 def test_hyperbolic_multi_similarity_K33_of_one_image_is_zero_with_gradient_zero(c):
+    """Holds (K33)."""
     value, grad_z, _ = LOSSES["MS_HYP"].grad(np.array([[0.1, 0.2]]), [3], {}, c)
     assert value == 0 and not grad_z.any()
 

@@ -40,6 +40,7 @@ def mp_adamw(start, grads, rates, decay, beta1, beta2, eps):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_adamw_O1_O2_O3_agree_with_the_closed_form_in_mpmath(dtype):
+    """Holds (O1) (O2) (O3)."""
     params, grads = problem(1, steps=8, dtype=dtype)
     scales = [0.25, 0.5, 1.0, 1.0, 1.0, 0.5, 0.25, 0.125]
     rates = {"weight": 0.0625, "bias": 0.5}  # powers of two: exact in every dtype
@@ -107,6 +108,7 @@ def test_adamw_O3_decay_is_decoupled_from_the_gradient():
 
 
 def test_adamw_K41_stays_where_every_gradient_was_zero():
+    """Holds (K41)."""
     params, _ = problem(7)
     nothing = {k: np.zeros_like(p) for k, p in params.items()}
     got = follow(AdamW(params, 0.5, weight_decay=0.0), params, [nothing] * 3)
@@ -123,6 +125,7 @@ def test_adamw_O3_finds_the_minimum_of_a_quadratic():
 
 def test_sgd_O4_agrees_with_the_closed_form_of_a_constant_gradient():
     # u_t = g (1 - mu^t) / (1 - mu), so x_t = x_0 - lr g sum over t
+    """Holds (O4)."""
     params = {"x": np.array([1.0, -4.0])}
     g = np.array([0.5, 2.0])
     got = follow(SGD(params, 0.125, weight_decay=0.0, momentum=0.75), params, [{"x": g}] * 9)

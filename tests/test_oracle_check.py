@@ -174,6 +174,7 @@ def test_either_of_two_equal_ancestors_is_right():
 
 
 def test_the_slope_of_a_tie_may_be_shared_in_any_way_K90():
+    """Holds (K90)."""
     tied = [SUITE["repeated"]]
     for share in ("first", "last", "split"):
         report = check(lambda case, s=share: reference(case, replace(EXACT, max_tie=s)), tied)

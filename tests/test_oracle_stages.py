@@ -22,6 +22,7 @@ CERTIFIED = json.loads(certify.PATH.read_text())
 
 
 def test_error_V1_is_relative_to_its_row():
+    """Holds (V1)."""
     want = np.array([[1.0, 2.0], [100.0, 200.0]])
     assert error("d_zl", want + [[0, 0.2], [0, 0]], want) == pytest.approx(0.2 / 10)
     assert error("d_zl", want + [[0, 0], [0, 2]], want) == pytest.approx(0.01)

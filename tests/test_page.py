@@ -150,6 +150,7 @@ def test_the_script_sets_text_and_asks_for_nothing(found):
 
 
 def test_what_is_seen_Y29_is_moebius_subtraction():
+    """Holds (Y29)."""
     rng = np.random.default_rng(1)
     z, a = (disk(rng, 300) @ [1, 1j] for _ in range(2))
     w = (z - a) / ((1 - abs(a) ** 2) - a.conj() * (z - a))
@@ -170,7 +171,10 @@ def place(z, q):
 
 
 def test_dragging_Y30_brings_what_is_held_under_the_pointer():
-    """In 60 digits, up to a point at 1 - 1e-9 of the rim: exactly; and the view is in the disk."""
+    """In 60 digits, up to a point at 1 - 1e-9 of the rim: exactly; and the view is in the disk.
+
+    Holds (Y30).
+    """
     rng = np.random.default_rng(2)
     for (x, y), (u, v) in zip(disk(rng, 40), disk(rng, 40), strict=True):
         for z in (mpmath.mpc(x, y), (1 - mpmath.mpf(10) ** -9) * mpmath.expj(x)):
@@ -189,6 +193,7 @@ def test_dragging_Y30_to_where_it_is_seen_changes_nothing():
 
 
 def test_the_way_Y31_is_the_geodesic():
+    """Holds (Y31)."""
     rng = np.random.default_rng(4)
     a, b = disk(rng, 60, 0.9), disk(rng, 60, 0.9)
     u = mobius_add(-a, b, 1.0)
@@ -215,6 +220,7 @@ def test_values_take_turns_in_the_palette_K86(found):
 
 
 def test_every_class_has_a_picture_before_any_has_two_Y32():
+    """Holds (Y32)."""
     order = turns(np.array([4, 4, 4, 9, 9, 2]))
     assert order.tolist() == [0, 3, 5, 1, 4, 2]
 

@@ -14,6 +14,7 @@ from hier_ref.losses.pair_softmax import partners
 @pytest.mark.parametrize("c", [C, 0.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pair_softmax_L16_agrees_with_the_sum_over_views_in_mpmath(views, c, dtype):
+    """Holds (L16)."""
     rng = np.random.default_rng(views)
     labels = rng.permutation(np.repeat([5, 1, 8], views))
     z = points(rng, len(labels), 4, c).astype(dtype)
@@ -41,6 +42,7 @@ def test_pair_softmax_L16_of_equal_images_is_the_logarithm_of_the_candidates():
 @pytest.mark.parametrize("labels", [[0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 2, 2]])
 @pytest.mark.parametrize("c", [C, 0.0])
 def test_pair_softmax_L16_gradient(labels, c):
+    """Holds (L16')."""
     z, labels, _ = batch(LOSSES["HYP"], 1, labels, c=c)
     value, vjp = operation(LOSSES["HYP"], labels, (), c)
     check_vjp(value, vjp, z, rng=np.random.default_rng(1), step=1e-4)
@@ -48,6 +50,7 @@ def test_pair_softmax_L16_gradient(labels, c):
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [4]], ids=["three classes", "one image"])
 def test_pair_softmax_K34_without_a_pair_is_zero_with_gradient_zero(labels):
+    """Holds (K34)."""
     z, labels, _ = batch(LOSSES["HYP"], 2, labels)
     value, grad_z, _ = LOSSES["HYP"].grad(z, labels, {}, C)
     assert value == 0 and grad_z.shape == z.shape and not grad_z.any()
@@ -55,12 +58,14 @@ def test_pair_softmax_K34_without_a_pair_is_zero_with_gradient_zero(labels):
 
 def test_pair_softmax_K35_of_two_images_of_one_class_is_zero_with_gradient_zero():
     # Nobody competes with the partner.
+    """Holds (K35)."""
     z, labels, _ = batch(LOSSES["HYP"], 3, [1, 1])
     value, grad_z, _ = LOSSES["HYP"].grad(z, labels, {}, C)
     assert value == 0 and not grad_z.any()
 
 
 def test_pair_softmax_K38_numbers_views_by_appearance_in_unequal_classes():
+    """Holds (K38)."""
     i, j, rest, count = partners([0, 1, 0, 0], 4)
     assert list(zip(i, j, strict=True)) == [(0, 2), (0, 3), (2, 0), (2, 3), (3, 0), (3, 2)]
     # image 1 is a first view as image 0 is; it competes wherever a first view takes part

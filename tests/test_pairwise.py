@@ -70,6 +70,7 @@ def every(*kinds):
 
 @every(*KINDS, "threshold")
 def test_pairwise_sq_D1_and_distance_D2(case):
+    """Holds (D1)."""
     (x, y), c = two_sets(*case), case[2]
     q, d = pairwise_sq(x, y), pairwise_distance(x, y, c)
     assert q.dtype == d.dtype == x.dtype
@@ -191,6 +192,7 @@ def test_equal_points_K10_distance_0_gradient_0(rng):
 
 
 def test_points_not_inside_K2_are_refused_by_row():
+    """Holds (K2)."""
     x = np.array([[0.1, 0.2], [0.8, 0.7]])
     for call in (
         lambda: pairwise_distance(x, x[:1], 1.0),

@@ -58,6 +58,7 @@ def test_every_stage_of_the_loss_is_the_released_one(name):
 
 @pytest.mark.parametrize("name", [*parity.HIER, "hier_small_0_float32"])
 def test_neighbours_and_replayed_triplets_C10_are_the_released_ones(name):
+    """Holds (C10)."""
     assert worst(parity.mining_errors(parity.load(name), RELEASED)) == {}
 
 

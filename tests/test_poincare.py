@@ -61,6 +61,7 @@ def assert_rows(error, bound, got, want, *arrays):
 
 @regimes("interior", "radius", "origin")
 def test_gap_B1(case):
+    """Holds (B1)."""
     x, c = pairs(*case)[0], case[2]
     assert_rows(ulps, limit("gap_ulp"), gap(x, c), reference.gap, x, c)
     wanted = lambda x, c: 2 / reference.gap(x, c)  # noqa: E731
@@ -153,6 +154,7 @@ def test_hand_values_of_B2_to_B10():
 
 
 def test_product_B11_and_two_sum_B12_are_exact(rng):
+    """Holds (B11) (B12)."""
     x, y = rng.standard_normal((2, 200)) * 10.0 ** rng.integers(-8, 9, (2, 200))
     for op, pair in ((mpmath.fmul, compensated.product), (mpmath.fadd, compensated.two_sum)):
         rounded, lost = pair(x, y)
@@ -233,7 +235,10 @@ def test_expmap_B7_gradient_to_what_rounding_a_step_does_to_its_end(length, c, d
 @pytest.mark.parametrize("c", [0.01, 1.0, 4.0])
 @pytest.mark.parametrize("share", [0.3, 3.0])
 def test_to_ball_B10_gradient_to_the_last_digits(c, share, rng):
-    """And of clipping (B9'), from a tenth of the radius of clipping to where tanh is flat."""
+    """And of clipping (B9'), from a tenth of the radius of clipping to where tanh is flat.
+
+    Holds (B10').
+    """
     for length in (0.1, 1.0, 4.0, 12.0):
         r, u = length / np.sqrt(c), share * length / np.sqrt(c) * directions(rng, 1, 3)[0]
         for name, to in (("clip_norm", (r,)), ("to_ball", (c, r))):
@@ -351,6 +356,7 @@ def test_distance_B3_tends_to_twice_the_euclidean_as_c_tends_to_0(rng):
 
 @regimes("equal")
 def test_equal_points_K1_distance_0_gradient_0(case):
+    """Holds (K1)."""
     (x, y), c = pairs(*case), case[2]
     assert np.all(distance(x, y, c) == 0)
     for gradient in distance_vjp(np.ones(len(x), x.dtype), x, y, c):
@@ -386,6 +392,7 @@ def test_a_curvature_that_is_not_negative_is_refused(c):
 
 @pytest.mark.parametrize("dim", [1, 3])
 def test_the_origin_K3_is_smooth(dim, rng):
+    """Holds (K3)."""
     zero, g = np.zeros((2, dim)), rng.standard_normal((2, dim))
     x = points(rng, [0.5, 0.9], dim, 0.1)
     for name, args in {
@@ -408,6 +415,7 @@ def test_the_origin_K3_is_smooth(dim, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_clip_at_the_radius_K4_is_the_identity(dtype):
+    """Holds (K4)."""
     u, g = np.array([[3.0, 4.0], [0.0, 0.0]], dtype), np.array([[1.0, 2.0], [3.0, 4.0]], dtype)
     assert np.array_equal(clip_norm(u, 5.0), u)
     assert np.array_equal(clip_norm_vjp(g, u, 5.0), g)

@@ -45,6 +45,7 @@ def one(key, correct):
 
 def test_r_precision_R4_by_hand():
     # R = 3, and of the three nearest two are correct
+    """Holds (R4)."""
     assert one([1, 2, 3, 4, 5], [1, 0, 1, 0, 1])[0] == 2 / 3
     assert one([5, 4, 3, 2, 1], [0, 0, 0, 1, 0])[0] == 0
     assert one([5, 4, 3, 2, 1], [0, 0, 0, 0, 1])[0] == 1
@@ -52,6 +53,7 @@ def test_r_precision_R4_by_hand():
 
 def test_average_precision_R5_by_hand():
     # Right, wrong, right; precision 1 and 2/3 where right; the fourth is beyond R = 3
+    """Holds (R5)."""
     assert one([1, 2, 3, 4], [1, 0, 1, 1])[1] == pytest.approx((1 + 2 / 3) / 3, abs=1e-16)
     # The example of Musgrave, Belongie and Lim: ten of R = 10 nearest against only the first
     assert one(range(20), [1] * 10 + [0] * 10) == (1, 1)
@@ -90,6 +92,7 @@ def test_rank_gallery_R4_R5_follows_the_distances(c, exclude_self):
 
 
 def test_rank_gallery_R1_ranks_as_first_hit_rank_does():
+    """Holds (R1)."""
     z, labels = scene()
     found = rank_gallery(z, labels, z, labels, 0.1, True)
     np.testing.assert_array_equal(found[:2], first_hit_rank(z, labels, z, labels, 0.1, True))
@@ -160,6 +163,7 @@ def test_columns_of_labels_R4_R5_are_measured_as_if_alone():
 
 def test_ties_K54_rank_wrong_items_first():
     # Places 1 and 2 tie; R = 2. The wrong one first: right at place 2 only.
+    """Holds (K54)."""
     assert one([1, 1, 9, 9], [1, 0, 1, 0]) == (1 / 2, 1 / 4)
     # The tie at the last place: of the three at distance 2 the wrong one takes it.
     assert one([1, 2, 2, 2], [1, 1, 0, 0]) == (1 / 2, 1 / 2)
@@ -196,6 +200,7 @@ def test_ties_K54_of_copies_are_exact_wherever_they_stand():
 
 
 def test_query_without_a_correct_item_K55_has_precision_0():
+    """Holds (K55)."""
     assert one([1, 2, 3], [0, 0, 0]) == (0, 0)
     z, labels = scene(size=20)
     labels[3] = 99
@@ -220,6 +225,7 @@ def test_one_query_and_one_item_K55():
 
 
 def test_the_released_index_K56_leaves_out_gallery_item_i_of_query_i():
+    """Holds (K56)."""
     z, labels = scene(size=90)
     (x, xl), (y, yl) = (z[:50], labels[:50]), (z[50:], labels[50:])  # 50 queries, 40 items
     exact = rank_gallery(x, xl, y, yl, 0.1, False)

@@ -40,6 +40,7 @@ def mp_proxy_anchor(z, labels, proxies, alpha, margin):
 @pytest.mark.parametrize("alpha, margin", [(32.0, 0.1), (1.0, 0.0), (100.0, -0.3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_proxy_anchor_L4_agrees_with_equation_4_in_mpmath(alpha, margin, dtype):
+    """Holds (L4)."""
     for seed in range(3):
         z, labels, params = batch(seed, dtype=dtype)
         got = ProxyAnchor(alpha, margin).value(z, labels, params, C)
@@ -113,6 +114,7 @@ def check_gradient(loss, z, labels, params):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_proxy_anchor_L4_gradient(seed):
+    """Holds (L4')."""
     check_gradient(LOSSES["PA"], *batch(seed))
 
 
@@ -225,6 +227,7 @@ def test_proxy_anchor_refuses_another_number_of_labels():
 
 
 def test_proxy_anchor_L5_starts_with_kaiming_fan_out():
+    """Holds (L5)."""
     proxies = LOSSES["PA"].init(np.random.default_rng(24), 50, 400)["class_proxies"]
     assert proxies.shape == (50, 400) and proxies.dtype == np.float64
     # 20,000 numbers: mean and variance are known to 4 standard deviations

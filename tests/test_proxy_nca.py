@@ -13,6 +13,7 @@ from hier_ref.losses import LOSSES, NormSoftmax, ProxyAnchor, ProxyNCA, Released
 @pytest.mark.parametrize("temperature", [1 / 9, 1.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_proxy_nca_L12_agrees_with_squared_distances_in_mpmath(temperature, dtype):
+    """Holds (L12)."""
     loss = ProxyNCA(temperature)
     for seed in range(3):
         z, labels, params = batch(loss, seed, dtype=dtype)
@@ -53,6 +54,7 @@ def mp_released(z, labels, proxies, alpha, margin):
 @pytest.mark.parametrize("alpha, margin", [(32.0, 0.1), (1.0, 0.0)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_released_proxy_nca_L13_agrees_with_mpmath(alpha, margin, dtype):
+    """Holds (L13)."""
     loss = ReleasedProxyNCA(alpha, margin)
     for seed in range(3):
         z, labels, params = batch(loss, seed, dtype=dtype)
@@ -78,6 +80,7 @@ def test_released_proxy_nca_L13_is_proxy_anchor_where_each_class_has_one_image()
 
 
 def test_released_proxy_nca_L13_gradient():
+    """Holds (L13')."""
     loss = LOSSES["PNCA_RELEASED"]
     z, labels, params = batch(loss, 5)
     value, vjp = operation(loss, labels, params)

@@ -47,6 +47,7 @@ def test_clip_norm_C1_by_hand():
 
 @pytest.mark.parametrize(("least", "most"), [(0.1, 0.9), (1.2, 4.0)])
 def test_clip_norm_C1_gradient(least, most, rng):
+    """Holds (C1')."""
     u = vectors(rng, 6, 4, least, most)
     check_vjp(
         lambda u: released.clip_norm(u, 1.5, COARSE),
@@ -65,6 +66,7 @@ def test_expmap0_C2_by_hand_in_each_regime():
 
 @pytest.mark.parametrize(("least", "most"), [(0.1, 0.4), (0.6, 1.1), (1.3, 4.0)])
 def test_expmap0_C2_gradient(least, most, rng):
+    """Holds (C2')."""
     u = vectors(rng, 6, 4, least, most)
     check_vjp(
         lambda u: released.expmap0(u, 1.0, COARSE),
@@ -83,6 +85,7 @@ def test_project_C3_puts_points_on_the_largest_radius():
 
 @pytest.mark.parametrize(("least", "most"), [(0.1, 0.7), (0.8, 3.0)])
 def test_project_C3_gradient(least, most, rng):
+    """Holds (C3')."""
     check_vjp(
         lambda x: released.project(x, 1.0, COARSE),
         lambda g, x: released.project_vjp(g, x, 1.0, COARSE),
@@ -118,6 +121,7 @@ def test_distance_C5_is_never_longer_than_its_cut():
 
 
 def test_artanh_C5_gradient_passes_through_the_cut_with_the_slope_there():
+    """Holds (C5')."""
     s, g = np.array([0.3, 0.95, 2.0]), np.array([1.0, 2.0, -3.0])
     want = g / (1 - np.array([0.3, 0.9, 0.9]) ** 2)
     assert relative(released.artanh_vjp(g, s, 0.1), want) <= limit("autograd")
@@ -126,6 +130,7 @@ def test_artanh_C5_gradient_passes_through_the_cut_with_the_slope_there():
 
 
 def test_pairwise_distance_C4_gradient(rng):
+    """Holds (C4')."""
     x, y = vectors(rng, 5, 3, 0.1, 0.5), vectors(rng, 6, 3, 0.1, 0.5)
     check_vjp(
         lambda x, y: released.pairwise_distance(x, y, 1.0, COARSE),

@@ -51,6 +51,7 @@ def test_rank_R1_by_hand():
 
 
 def test_recall_R2_by_hand():
+    """Holds (R2)."""
     ranks = np.array([0, 0, 1, 3, MISS])
     assert recall_from_ranks(ranks, [1, 2, 3, 4, 10**9]) == {
         1: 0.4,
@@ -88,7 +89,7 @@ def test_rank_R1_of_queries_in_another_gallery():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("fraction", [0.5, 0.9, 0.999])
 def test_key_R3_orders_as_mpmath_does(dtype, fraction):
-    """Near the boundary the gaps decide, and the key follows the exact distance."""
+    """Near the boundary the gaps decide, and the key follows the exact distance (R3)."""
     rng, c = np.random.default_rng(4), 0.1
     v = rng.standard_normal((16, 4))
     z = v / np.linalg.norm(v, axis=1, keepdims=True) * rng.uniform(0.3, fraction, (16, 1))
@@ -204,6 +205,7 @@ def test_columns_of_labels_R1_are_ranked_as_if_alone():
 
 
 def test_ties_K50_count_against_the_query_and_are_reported():
+    """Holds (K50)."""
     y = np.array([[0.3], [0.3], [0.3], [0.1], [0.3]])
     ranks, ties = first_hit_rank(ORIGIN, [0], y, [1, 0, 1, 1, 0], 1.0, False)
     assert (ranks.tolist(), ties.tolist()) == ([3], [2])
@@ -263,6 +265,7 @@ def test_ties_K50_do_not_depend_on_how_columns_are_rounded(monkeypatch, c):
 
 
 def test_zero_vector_K51_has_cosine_0_with_everything():
+    """Holds (K51)."""
     y = np.array([[1.0, 0], [0, 0], [0, 1], [-1, 1], [-1, 0]])
     labels = np.arange(5)
     x = np.array([[2.0, 0]])
@@ -281,6 +284,7 @@ def test_zero_query_K51_ties_with_everything():
 
 @pytest.mark.parametrize("exclude_self", [True, False])
 def test_query_without_a_correct_item_K52_is_a_miss_at_every_k(exclude_self):
+    """Holds (K52)."""
     labels = np.array([0, 0, 1, 1, 2])
     query = labels if exclude_self else np.array([0, 0, 1, 1, 3])
     ranks, ties = first_hit_rank(LINE, query, LINE, labels, 1.0, exclude_self)
@@ -294,6 +298,7 @@ def test_excluded_query_K52_of_a_class_that_the_gallery_lacks_has_no_ties():
 
 
 def test_k_beyond_the_gallery_K53_finds_any_correct_item():
+    """Holds (K53)."""
     labels = np.array([0, 1, 1, 1, 0])
     recall = recall_at_k(LINE, labels, LINE, labels, [1, 4, 5, 6, 1000], 1.0, exclude_self=True)
     assert recall[4] == recall[5] == recall[6] == recall[1000] == 1.0

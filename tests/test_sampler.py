@@ -25,6 +25,7 @@ def a_labelling(draw):
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(a_labelling())
 def test_class_batches_S2_keeps_its_promises(case):
+    """Holds (S2)."""
     labels, batch_size, per_class, seed = case
     groups = {k: int(np.sum(labels == k)) // per_class for k in np.unique(labels)}
     want = sum(groups.values()) * per_class // batch_size
@@ -62,6 +63,7 @@ def test_class_batches_S2_of_fewer_classes_than_a_batch_asks_for_fills_it_evenly
 
 def test_batches_per_epoch_S1_by_hand():
     # classes of 5, 4 and 1 images: 2 + 2 + 0 groups of two, 4 groups in batches of 2 groups
+    """Holds (S1)."""
     assert batches_per_epoch([0] * 5 + [1] * 4 + [2], 4, 2) == 2
     assert batches_per_epoch([0] * 5 + [1] * 4 + [2], 6, 2) == 1
     assert batches_per_epoch([3, 3, 3], 1, 1) == 3
@@ -105,6 +107,7 @@ def test_class_batches_S2_never_looks_at_the_values_of_the_labels():
 
 
 def test_class_batches_K43_leaves_out_a_class_too_small_for_a_group():
+    """Holds (K43)."""
     labels = np.array([0, 0, 1, 1, 2])
     for seed in range(20):
         assert 4 not in np.concatenate(epoch(labels, 4, 2, seed))

@@ -27,11 +27,13 @@ def test_constant_is_one():
 
 
 def test_warmup_O5_rises_in_equal_parts_and_then_stays():
+    """Holds (O5)."""
     assert [warmup(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     assert [warmup(step, 0) for step in range(2)] == [1.0, 1.0]
 
 
 def test_cosine_O6_by_hand():
+    """Holds (O6)."""
     got = [cosine(step, 6) for step in range(7)]
     root = math.sqrt(3) / 4
     want = [1, 0.5 + root, 0.75, 0.5, 0.25, 0.5 - root, 0]
@@ -46,6 +48,7 @@ def test_cosine_O6_falls_is_antisymmetric_and_stays_at_zero():
 
 
 def test_step_decay_O7_multiplies_after_every_size_steps():
+    """Holds (O7)."""
     assert [step_decay(step, 2, 0.5) for step in range(5)] == [1.0, 1.0, 0.5, 0.5, 0.25]
 
 
@@ -59,6 +62,7 @@ def test_schedules_O6_O7_refuse_a_length_of_zero():
 
 
 def test_clip_by_value_O8_by_hand():
+    """Holds (O8)."""
     got = clip_by_value({"x": np.array([-5.0, -2.0, 0.5, 2.0, np.inf])}, 2.0)
     assert np.array_equal(got["x"], [-2, -2, 0.5, 2, 2])
 
@@ -72,6 +76,7 @@ def test_clip_by_value_O8_twice_is_once_and_keeps_dtype():
 
 def test_clip_by_norm_O9_by_hand():
     # the norm over both arrays is sqrt(9 + 16 + 144) = 13
+    """Holds (O9)."""
     got = clip_by_norm({"a": np.array([3.0, 4.0]), "b": np.array([[-12.0]])}, 6.5)
     assert np.array_equal(got["a"], [1.5, 2.0]) and np.array_equal(got["b"], [[-6.0]])
 
@@ -93,6 +98,7 @@ def test_clip_by_norm_O9_reaches_the_limit_and_keeps_the_direction(power, dtype)
 
 
 def test_clip_by_norm_K42_leaves_zero_and_the_limit_itself_alone():
+    """Holds (K42)."""
     nothing = {"x": np.zeros(3)}
     assert np.array_equal(clip_by_norm(nothing, 1.0)["x"], np.zeros(3))
     just = {"x": np.array([3.0, 4.0])}

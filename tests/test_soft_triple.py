@@ -12,6 +12,7 @@ from hier_ref.losses import LOSSES, NormSoftmax, SoftTriple
 @pytest.mark.parametrize("scale, gamma, margin", [(20.0, 0.1, 0.01), (1.0, 1.0, 0.5)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_soft_triple_L15_agrees_with_mpmath(scale, gamma, margin, dtype):
+    """Holds (L15)."""
     loss = SoftTriple(3, scale, gamma, margin)
     for seed in range(3):
         z, labels, params = batch(loss, seed, dtype=dtype)
@@ -40,6 +41,7 @@ def test_soft_triple_L15_with_one_centre_is_normalised_softmax():
 
 
 def test_soft_triple_L15_gradient():
+    """Holds (L15')."""
     loss = SoftTriple(centres=3)
     z, labels, params = batch(loss, 2)
     value, vjp = operation(loss, labels, params)
@@ -47,6 +49,7 @@ def test_soft_triple_L15_gradient():
 
 
 def test_soft_triple_K37_of_a_single_class_is_zero_with_gradient_zero():
+    """Holds (K37)."""
     loss = LOSSES["SOFTTRIPLE"]
     z, labels, params = batch(loss, 3, labels=[0, 0], n_classes=1)
     value, grad_z, grads = loss.grad(z, labels, params, C)

@@ -13,6 +13,7 @@ from hier_ref.losses import LOSSES, NormSoftmax
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 0.001])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_norm_softmax_L11_agrees_with_mpmath(temperature, dtype):
+    """Holds (L11)."""
     loss = NormSoftmax(temperature)
     for seed in range(3):
         z, labels, params = batch(loss, seed, dtype=dtype)
@@ -37,6 +38,7 @@ def test_norm_softmax_L11_of_equal_proxies_is_the_logarithm_of_their_number():
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0])
 def test_norm_softmax_L11_gradient(temperature):
+    """Holds (L11')."""
     loss = NormSoftmax(temperature)
     z, labels, params = batch(loss, 2)
     value, vjp = operation(loss, labels, params)

@@ -178,6 +178,7 @@ def test_ties_K50_of_codes_equal_fractions_without_their_own_keys_R9(monkeypatch
     dtype=st.sampled_from(TYPES),
 )
 def test_order_R8_K57_of_any_grid_equals_fractions(items, scale, c, dtype):
+    """Holds (R8) (K57)."""
     points, labels = zip(*items, strict=True)
     z = (scale * np.array(points) * (0.3 if c else 1)).astype(dtype)
     check(z, np.array(labels), z, np.array(labels), c, True)

@@ -36,6 +36,7 @@ def step(gradient, config, seed=0, scale=1.0, params=None):
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("hier_weight", [0.0, 0.5, 3.0])
 def test_batch_H8_gradient_is_autograds(hier_weight, seed, scale):
+    """Holds (H8')."""
     config = small(hier_weight=hier_weight, seed=seed)
     losses, grads = step(batch_gradient, config, seed, scale)
     other_losses, other = step(batch_autograd, config, seed, scale)
@@ -72,6 +73,7 @@ def test_batch_H8_gradient_is_the_derivative_where_no_surrogate_is(hier_weight, 
 
 def test_batch_H8_adds_at_x_what_the_two_losses_send_there():
     # The chain written out once more, from the two gradients at x alone.
+    """Holds (H8)."""
     config = small()
     content, params = clustered(), init_params(config, N_FEATURES, 4)
     f, labels = content["features"][:24].astype(float), content["labels"][:24]
@@ -130,6 +132,7 @@ def test_batch_H8_gradient_of_an_mlp_N7_gradient_is_autograds(activation, hidden
 
 
 def test_points_N8_are_directions_on_the_sphere_whatever_the_clip():
+    """Holds (N8)."""
     x = np.array([[3.0, 4.0], [0.0, -1e-9], [1e9, 0.0], [0.0, 0.0]])
     want = [[0.6, 0.8], [0, -1], [1, 0], [0, 0]]
     for clip in (1e-3, 2.3):
@@ -151,6 +154,7 @@ def test_points_N8_at_a_small_curvature_are_clipped_vectors():
 
 @pytest.mark.parametrize("options", [SPHERE, {"c": 0.3, "clip": 1.0}], ids=["sphere", "ball"])
 def test_points_N8_gradient(options, rng):
+    """Holds (N8')."""
     config = small(**options)
     x = rng.standard_normal((6, 4))
     x *= np.where(np.arange(6) % 2, 0.5, 2)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)

@@ -67,6 +67,7 @@ def test_passes_over_the_order_agree_with_walks_along_paths(seed):
 
 
 def test_proxies_without_points_are_unused_and_listed_K72():
+    """Holds (K72)."""
     tree = join(np.array([2, 2]), np.array([-1, 0, 4, 2, -1]))
     assert tree.unused.tolist() == [0, 1, 3]
     assert tree.index.tolist() == [0, 1, 2, 4]
@@ -74,6 +75,7 @@ def test_proxies_without_points_are_unused_and_listed_K72():
 
 
 def test_a_root_is_added_only_where_no_single_proxy_is_one_K73():
+    """Holds (K73)."""
     assert join(np.array([0, 0]), np.array([-1])).kind[-1] == "proxy"
     for of_points, of_proxies in (([0, 1], [-1, -1]), ([0, -1], [-1]), ([-1, -1], [-1])):
         tree = join(np.array(of_points), np.array(of_proxies))
@@ -95,6 +97,7 @@ def test_what_is_no_tree_is_refused(parent):
 
 
 def test_a_point_above_the_cut_stays_with_its_parent_K77():
+    """Holds (K77)."""
     tree = join(np.array([0, 1, 1]), np.array([-1, 0]))
     assert tree.at_depth(0).tolist() == [4, 4, 4]
     assert tree.at_depth(1).tolist() == tree.at_depth(9).tolist() == [4, 3, 3]
@@ -113,6 +116,7 @@ def test_shuffling_keeps_the_shape():
 
 
 def test_lca_by_hand_Y1():
+    """Holds (Y1)."""
     d_zl = np.array([[1.0, 3.0, 2.0], [5.0, 3.0, 2.5], [1.0, 3.0, 4.0]])
     assert [lca(d_zl, s) for s in ([0], [0, 1], [0, 2], [0, 1, 2])] == [0, 2, 0, 1]
 
@@ -125,6 +129,7 @@ def test_a_larger_set_is_never_nearer_its_ancestor_Y1(rng):
 
 
 def test_equally_far_proxies_the_first_is_the_ancestor_K70():
+    """Holds (K70)."""
     assert lca(np.array([[2.0, 1.0, 1.0], [0.0, 1.0, 0.5]]), [0, 1]) == 1
 
 
@@ -138,7 +143,7 @@ def test_the_ancestor_of_nothing_or_among_nothing_is_refused(members, p):
 
 
 def test_nearest_inner_by_hand_Y2():
-    """Proxies on a line at .1, .4, .8 and one alone at -.6; points beside three of them."""
+    """Proxies on a line at .1, .4, .8 and one alone at -.6; points beside three of them (Y2)."""
     l = np.array([[0.1, 0], [0.4, 0], [0.8, 0], [-0.6, 0]])
     z = np.array([[0.82, 0.02], [0.42, 0], [-0.65, 0.0], [0.75, 0.0], [0.05, 0.0]])
     tree = read_tree(z, l, 1.0, "nearest")
@@ -150,6 +155,7 @@ def test_nearest_inner_by_hand_Y2():
 
 
 def test_radii_that_agree_in_six_decimals_are_equal_K71():
+    """Holds (K71)."""
     l = np.array([[0.5, 0.0], [0.0, 0.5 + 1e-8], [0.4, 0.0]])
     z = np.array([[0.0, 0.5 - 1e-8], [0.5, 0.0]])
     tree = read_tree(z, l, 1.0, "nearest")
@@ -159,7 +165,7 @@ def test_radii_that_agree_in_six_decimals_are_equal_K71():
 
 
 def test_merged_sets_by_hand_Y3():
-    """Two tight pairs with a proxy each, and one in the middle: the three sets' ancestors."""
+    """Two tight pairs with a proxy each, and one in the middle: the three sets' ancestors (Y3)."""
     z = np.array([[0.8, 0.05], [0.8, -0.05], [-0.8, 0.05], [-0.8, -0.05]])
     l = np.array([[0.0, 0.0], [0.78, 0.0], [-0.78, 0.0], [0.0, 0.95]])
     tree = read_tree(z, l, 1.0)
@@ -251,6 +257,7 @@ def test_equal_points_have_one_parent(rule, rng):
 
 @RULE
 def test_a_single_point_hangs_from_its_proxy_K78(rule):
+    """Holds (K78)."""
     tree = read_tree(np.array([[0.9, 0.0]]), np.array([[0.0, 0.1], [0.8, 0.0]]), C, rule)
     assert tree.index[tree.parent[0]] == 1 and is_whole(tree, 1, 2)
 
@@ -302,7 +309,7 @@ def test_linkage_goes_by_average_distance():
 
 
 def test_planted_steps_have_their_length_Y9(rng):
-    """Every edge of the planted tree is as long as asked for, in the ball's own measure."""
+    """Every edge of the planted tree is as long as asked for, in the ball's own measure (Y9)."""
     c = 0.3
     found = plant(rng, branching=(3, 2), per_class=4, dim=5, step=1.5, spread=0.7, c=c)
     d_zl, d_ll = pairwise_distance(found.z, found.l, c), pairwise_distance(found.l, found.l, c)

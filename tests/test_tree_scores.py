@@ -51,6 +51,7 @@ def pairs():
     ],
 )
 def test_dendrogram_purity_of_two_pairs_by_hand_Y4(pairs, labels, expected):
+    """Holds (Y4)."""
     close(dendrogram_purity(pairs, np.array(labels)), expected)
 
 
@@ -76,6 +77,7 @@ def test_blocks_of_classes_change_nothing_Y4(monkeypatch):
 
 
 def test_no_class_with_two_points_has_no_purity_K74(pairs):
+    """Holds (K74)."""
     assert np.isnan(dendrogram_purity(pairs, np.arange(4)))
     assert str(Estimate(float("nan"))) == "-"
 
@@ -84,6 +86,7 @@ def test_no_class_with_two_points_has_no_purity_K74(pairs):
 
 
 def test_purity_by_hand_Y5(pairs):
+    """Holds (Y5)."""
     labels = np.array([0, 0, 0, 1])
     assert purity(pairs.at_depth(0), labels) == 0.75
     assert purity(pairs.at_depth(1), labels) == 0.75  # the pair of 0 and 1 is half right
@@ -103,6 +106,7 @@ def test_purity_does_not_fall_with_depth_Y5():
 
 
 def test_taxonomy_distance_is_the_first_column_shared_Y6():
+    """Holds (Y6)."""
     columns = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [2, 1, 0], [3, 2, 1]])
     i = np.zeros(5, int)
     assert taxonomy_distance(columns, i, np.arange(5)).tolist() == [0, 0, 1, 2, 3]
@@ -136,7 +140,7 @@ def test_the_true_tree_orders_all_pairs_Y6():
 
 
 def test_a_constant_has_no_rank_correlation_K75(pairs):
-    """One class alone, a star, a single pair and a single point."""
+    """One class alone, a star, a single pair and a single point (K75)."""
     star = join(np.zeros(4, int), np.array([-1]))
     rng = np.random.default_rng(0)
     for tree, labels in ((pairs, [0, 0, 0, 0]), (star, [0, 0, 1, 1])):
@@ -149,7 +153,7 @@ def test_a_constant_has_no_rank_correlation_K75(pairs):
 
 
 def test_an_interval_by_hand_Y7():
-    """Ten zeros and ten ones: mean 1/2, error sqrt(20/4/19/20), Student's 2.093 for 19."""
+    """Ten zeros and ten ones: mean 1/2, error sqrt(20/4/19/20), Student's 2.093 for 19 (Y7)."""
     values = iter([0.0, 1.0] * 10)
     found = estimate(lambda: next(values))
     close(found.value, 0.5)
@@ -179,6 +183,7 @@ def test_sampled_pairs_find_the_correlation_of_all_pairs_Y7(monkeypatch):
 
 
 def test_delta_of_known_spaces_Y8():
+    """Holds (Y8)."""
     four = np.abs(np.arange(4)[:, None] - np.arange(4))
     cycle = np.minimum(four, 4 - four).astype(float)
     assert (delta(cycle), relative_delta(cycle)) == (1, 1)
@@ -220,6 +225,7 @@ def test_the_ball_is_hyperbolic_with_delta_log_2_Y8(rng, c):
 
 
 def test_points_that_coincide_have_no_delta_K76():
+    """Holds (K76)."""
     assert relative_delta(np.zeros((5, 5))) == relative_delta(np.zeros((1, 1))) == 0
 
 

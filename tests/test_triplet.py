@@ -14,6 +14,7 @@ LABELS = [0, 1, 0, 2, 2, 2, 4]
 @pytest.mark.parametrize("margin", [0.2, 1.0, 0.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_triplet_L17_agrees_with_all_triplets_in_mpmath(margin, dtype):
+    """Holds (L17)."""
     for seed in range(3):
         z, labels, _ = batch(Triplet(margin), seed, LABELS, dtype=dtype)
         got = Triplet(margin).value(z, labels, {}, C)
@@ -32,6 +33,7 @@ def test_triplet_L17_by_hand():
 
 @pytest.mark.parametrize("margin", [0.2, 4.5])
 def test_triplet_L17_gradient(margin):
+    """Holds (L17')."""
     z, labels, _ = batch(Triplet(margin), 1, LABELS)
     value, vjp = operation(Triplet(margin), labels, ())
     check_vjp(value, vjp, z, rng=np.random.default_rng(1), step=1e-5)
@@ -60,6 +62,7 @@ def test_triplet_K35_of_one_class_is_zero_with_gradient_zero():
 
 def test_triplet_K36_a_hinge_at_exactly_zero_does_not_count():
     # Squared distances 0 to the partner, 2 to the other: the hinge is margin - 2.
+    """Holds (K36)."""
     z = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     value, grad_z, _ = Triplet(2.0).grad(z, [0, 0, 1], {}, C)
     assert value == 0 and not grad_z.any()

@@ -30,6 +30,7 @@ def random_distances(rng, n):
 
 
 def test_nearest_T1_on_a_line_by_hand():
+    """Holds (T1)."""
     near = nearest_neighbours(distances(LINE), 2)  # counting the point itself
     assert [list(np.flatnonzero(row)) for row in near] == [[0, 1], [0, 1], [1, 2], [2, 3], [3, 4]]
 
@@ -61,6 +62,7 @@ def test_neighbours_that_are_no_count_are_refused(neighbours):
 
 
 def test_nearest_K20_ties_at_the_last_place_are_all_marked():
+    """Holds (K20)."""
     d = distances(np.array([0.0, 1.0, -1.0, 5.0]))
     assert list(np.flatnonzero(nearest_neighbours(d, 2)[0])) == [0, 1, 2]
 
@@ -74,6 +76,7 @@ def test_nearest_K20_does_not_depend_on_the_order_of_the_points(rng):
 
 def test_mutual_T2_on_a_line_by_hand():
     # K = 1 other: 0 -> 1, 1 -> 0, 3 -> 1, 7 -> 3, 15 -> 7: only (0, 1) is mutual.
+    """Holds (T2)."""
     mutual = mutual_neighbours(distances(LINE), 1)
     assert list(map(tuple, np.argwhere(mutual))) == [(0, 1), (1, 0)]
 
@@ -117,6 +120,7 @@ def test_mutual_refuses_labels_of_another_length():
 
 
 def test_triplets_T3_take_positives_and_negatives_from_the_right_sets(rng):
+    """Holds (T3)."""
     mutual = mutual_neighbours(random_distances(rng, 20), 5)
     i, j, k = sample_triplets(rng, mutual, 40).T
     assert mutual[i, j].all() and not mutual[i, k].any() and (k != i).all()
@@ -218,6 +222,7 @@ def test_arrival_times_T4_are_exponential(dtype, rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrivals_K22_at_zero_are_moved_to_where_weights_and_their_squares_are_finite(dtype):
+    """Holds (K22)."""
     draws = Draws(np.zeros((1, 3), int), np.zeros((0, 3), int), (np.full((1, 2), 1e4),) * 2)
     _, pair, _ = draws.arrivals("data", 0, 2, dtype)
     assert pair.dtype == dtype and (0 < pair).all()

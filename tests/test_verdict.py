@@ -15,6 +15,7 @@ def hits(rng, share, spread=0.0):
 
 
 def test_interval_M8_holds_the_mean_in_points(rng):
+    """Holds (M8)."""
     values = hits(rng, 0.6)
     found = over_classes(values, LABELS)
     assert found.low < found.value < found.high

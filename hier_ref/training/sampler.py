@@ -1,4 +1,4 @@
-"""Batches with a fixed number of images per class; derived in docs/6-training.md."""
+"""Batches with a fixed number of images per class; derived in docs/appendix-batches.md."""
 
 from collections.abc import Iterator
 
