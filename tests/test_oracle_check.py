@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from autograd.tracer import getval
 from candidates.benign import FORMS, REARRANGED, variant
 from candidates.mutants import MUTANTS
 from candidates.plain import BLACK_BOX, Plain, candidate
 
 from hier_ref.convention import EXACT, RELEASED
 from hier_ref.oracle import check, fingerprint, load_suite, reference
+from hier_ref.oracle.report import why
 from hier_ref.oracle.stages import NEEDS
 
 SUITE = {entry.case.id: entry for entry in load_suite()}
@@ -140,8 +142,117 @@ def test_a_declared_convention_conforms():
 
 def test_float32_inside_a_float64_run_is_no_convention():
     report = check(BY_NAME["z-float32"].candidate(), FEW[:3])
-    assert (report.verdict, report.first) == ("unexplained", "z")
+    assert (report.verdict, report.first) == ("poor accuracy", "z")
+    assert "computed in float32" in report.reasons[0]
     assert 0.1 < report.scaling < 10
+
+
+def in_float32(change=lambda stages: stages, stages=BLACK_BOX):
+    """Right in float64; in float32 something is done to it."""
+
+    def given(case):
+        right = reference(case)
+        found = change(dict(right)) if case.x.dtype == np.float32 else right
+        return {name: found[name] for name in stages or found}
+
+    return given
+
+
+def box32(convention, stages=BLACK_BOX):
+    def given(case):
+        found = reference(case, convention if case.x.dtype == np.float32 else EXACT)
+        return {name: found[name] for name in stages or found}
+
+    return given
+
+
+@pytest.mark.parametrize("stages", [BLACK_BOX, None], ids=["box", "stages"])
+@pytest.mark.parametrize("factor", [2, -1, 1.01])
+def test_a_factor_in_float32_alone_is_no_rounding(factor, stages):
+    wrong = in_float32(lambda s: s | {"grad_x": np.float32(factor) * s["grad_x"]}, stages)
+    report = check(wrong, FEW[:3])
+    assert (report.verdict, report.first) == ("unexplained", "grad_x")
+    assert "no rounding to float32 loses so much" in report.reasons[0]
+
+
+@pytest.mark.parametrize("stages", [BLACK_BOX, None], ids=["box", "stages"])
+@pytest.mark.parametrize(
+    "changed", [{"straight_through": False}, {"mean_over": "apart"}, {"riemannian_gradient": True}]
+)
+def test_a_choice_in_float32_alone_has_its_name(changed, stages):
+    report = check(box32(replace(EXACT, **changed), stages), FEW[:3])
+    assert report.verdict == "another convention"
+    assert {n: v for n, (_, v) in report.explanations[0].differences.items()} == changed
+    assert report.reasons == ["in float32 alone"]
+
+
+def test_products_in_low_precision_are_told_by_their_stage():
+    def tf32(a):
+        bits = np.ascontiguousarray(a).view(np.uint32)
+        return ((bits + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)
+
+    class Tensor(Plain):
+        def q(self, x, y):
+            if self.dtype != np.float32:
+                return Plain.q(self, x, y)
+            q = Plain.q(self, x, y)
+            moved = tf32(np.array(getval(q))) - getval(q)
+            return q + moved
+
+    report = check(candidate(Tensor), FEW[:3])
+    assert (report.verdict, report.first) == ("poor accuracy", "d_zz")
+    assert "TF32" in report.reasons[-1]
+    report = check(candidate(Tensor, BLACK_BOX), FEW[:3])
+    assert report.verdict == "unexplained" and "cannot be told" in report.reasons[-1]
+
+
+@pytest.mark.parametrize("stages", [BLACK_BOX, None], ids=["box", "stages"])
+def test_a_right_loss_computed_in_float32_is_said_to_be_so(stages):
+    def short(case):
+        with np.errstate(all="ignore"):
+            found = reference(case.astype("float32"))
+        return {n: np.asarray(found[n], np.float64) for n in stages or NEEDS if n in found}
+
+    report = check(short)
+    assert (report.verdict, report.code) == ("poor accuracy", 3), report.troubles
+    assert report.reasons[0].startswith("computed in float32")
+    assert "--dtype float32" in report.reasons[1]
+    assert check(short, dtypes=("float32",)).verdict == "conforms"
+
+
+def test_a_parameter_rounded_to_float32_is_named():
+    def rounded(case):
+        return reference(replace(case, tau=float(np.float32(case.tau))))
+
+    report = check(rounded, FEW[:3], dtypes=DOUBLE)
+    assert (report.verdict, report.reasons) == (
+        "poor accuracy",
+        ["tau rounded to float32 before use: float64 asks for more digits"],
+    )
+
+
+def test_a_slope_within_a_graph_cut_elsewhere_is_a_note():
+    """The gap as 1/cosh² of the tangent vector's length: right, and no slope through z."""
+
+    def elsewhere(case):
+        stages = dict(reference(case))
+        return stages | {"grad_z": stages["grad_z"] / 2, "grad_l": 0 * stages["grad_l"]}
+
+    report = check(elsewhere, FEW[:3])
+    assert (report.verdict, report.excused) == ("conforms", ("grad_z", "grad_l"))
+    assert report.notes[0].startswith("grad_z grad_l: another part of the whole slope")
+    wrong = check(lambda case: elsewhere(case) | {"loss": 2 * reference(case)["loss"]}, FEW[:3])
+    assert wrong.verdict == "unexplained"
+
+
+def test_a_gradient_that_reaches_nothing_is_said():
+    def detached(case):
+        stages = reference(case)
+        return {name: stages[name] * (name != "grad_x") for name in BLACK_BOX}
+
+    report = check(detached, FEW[:3], dtypes=DOUBLE)
+    assert report.verdict == "unexplained"
+    assert any("no gradient reaches x" in reason for reason in why(report))
 
 
 def test_rounding_is_told_from_a_formula():

@@ -241,7 +241,7 @@ def test_selftest_passes_and_a_damaged_suite_fails_it(monkeypatch):
     for module in ("selftest", "command"):
         monkeypatch.setattr(f"hier_ref.oracle.{module}.load_suite", damaged)
     ended = call("selftest")
-    assert (ended.code, ended.out) == (70, "FAIL  core@1 is whole: core.json: damaged\n")
+    assert (ended.code, ended.out) == (70, "FAIL  core@2 is whole: core.json: damaged\n")
     ended = call("check", f"{HOSTILE}:right")
     assert (ended.code, ended.err) == (70, "error: core.json: damaged\n")
 

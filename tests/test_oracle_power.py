@@ -7,7 +7,9 @@ import oracle_tables
 import pytest
 from candidates.benign import FORMS
 from candidates.later import LATER
+from candidates.latest import LATEST
 from candidates.mutants import MUTANTS
+from candidates.wider import WIDER
 from oracle import BY_NAME, aimed, caught, true_stage, well_named
 from peace import RESULTS as PEACE
 
@@ -25,8 +27,9 @@ def test_every_mutant_was_asked_in_every_form_that_shows_it():
     planned = {(name, form) for name in BY_NAME for form in oracle.FORMS}
     shown = {(name, form) for name, form in planned if true_stage({"mutant": name, "form": form})}
     assert sorted((row["mutant"], row["form"]) for row in ROWS) == sorted(shown)
-    assert len(BY_NAME) == len(MUTANTS) + len(LATER) >= 60
-    assert all(mutant.stage in NEEDS for mutant in LATER)
+    assert len(BY_NAME) == len(MUTANTS) + len(LATER) + len(WIDER) + len(LATEST)
+    assert len(WIDER) + len(LATEST) >= 100 and len(LATEST) >= len(WIDER)
+    assert all(mutant.stage in NEEDS for mutant in (*LATER, *WIDER, *LATEST))
 
 
 @pytest.mark.parametrize("form", oracle.FORMS)
@@ -41,6 +44,20 @@ def test_power_and_aim_are_as_promised(form):
     assert all(map(well_named, others)), "a mistake without a name was given one"
 
 
+@pytest.mark.parametrize("half", ["wider", "latest"])
+@pytest.mark.parametrize(("form", "least"), [("stages", 0.99), ("black box", 0.98)])
+def test_later_halves_keep_higher_promises(half, form, least):
+    names = {mutant.name for mutant in oracle.HALVES[half]}
+    rows = [row for row in of(form) if row["mutant"] in names]
+    found = [row for row in rows if caught(row)]
+    named = [row for row in rows if BY_NAME[row["mutant"]].named]
+    others = [row for row in rows if not BY_NAME[row["mutant"]].named]
+    assert len(rows) >= 40 and len(found) >= least * len(rows)
+    assert sum(map(aimed, found)) >= 0.97 * len(found)
+    assert sum(map(well_named, named)) >= 0.95 * len(named)
+    assert all(map(well_named, others)), "a mistake without a name was given one"
+
+
 def test_survivors_are_those_that_say_why():
     survivors = {row["mutant"] for row in ROWS if not caught(row)}
     assert survivors == {mutant.name for mutant in BY_NAME.values() if mutant.hidden}
@@ -49,8 +66,8 @@ def test_survivors_are_those_that_say_why():
 
 def test_no_right_variant_was_blamed():
     table = json.loads(PEACE.read_text())
-    assert set(table) == set(FORMS)
-    assert sum(counts["variants"] for counts in table.values()) >= 1000
+    assert set(table) == {*FORMS, "declared"}
+    assert sum(counts["variants"] for counts in table.values()) >= 1500
     assert {counts["alarms"] for counts in table.values()} == {0}
     assert all(counts["largest"] < 1 and counts["whole"] for counts in table.values())
 

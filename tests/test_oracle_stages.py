@@ -12,8 +12,9 @@ from checks import relative
 from hier_ref.convention import EXACT, RELEASED
 from hier_ref.hier import hier_grad
 from hier_ref.oracle import load_suite, reference
-from hier_ref.oracle.cases import CASES, drawn
-from hier_ref.oracle.generate import ROUNDINGS, budgets, margins
+from hier_ref.oracle.budgets import ROUNDINGS, budgets
+from hier_ref.oracle.cases import CASES
+from hier_ref.oracle.drawing import drawn, margins
 from hier_ref.oracle.stages import INTEGER, NEEDS, Graph, error
 from hier_ref.oracle.suite import ARRAYS, HERE, TEXT, describe
 

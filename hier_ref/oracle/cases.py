@@ -11,13 +11,16 @@ import numpy as np
 from hier_ref.convention import EXACT, RELEASED
 from hier_ref.oracle import edits
 from hier_ref.oracle.case import Case, answers, reference
-from hier_ref.oracle.generate import drawn
+from hier_ref.oracle.drawing import clear, drawn
+from hier_ref.oracle.stages import CHOSEN, PAIRS, hinges_of
 
 Make = Callable[[int], Case]
 
 usual = partial(drawn)
 unasked = partial(drawn, asked=False)
 edge = partial(drawn, c=1.0, size=30.0, asked=False)  # cut distances tie as neighbours
+far = partial(edge, per_anchor=2)  # the farther out, the fewer digits are left to draw margins from
+big = partial(drawn, asked=False, per_anchor=4, after=clear)
 SIZES = ((12, 8, 6), (12, 8, 6), (16, 6, 4), (8, 12, 8), (10, 10, 16), (20, 8, 3))  # B, P, D
 
 # Small enough for mpmath: what differs from B = 6, P = 4, D = 3 and the defaults.
@@ -56,6 +59,26 @@ def _tie_shows(case: Case) -> bool:
 def _twins_chosen(case: Case) -> bool:
     first, other = answers(case)
     return not np.array_equal(first["lca_pair_data"], other["lca_pair_data"])
+
+
+def _third_alone(case: Case) -> bool:
+    """Tell whether some triplets have their third hinge active and no other."""
+    s = reference(case)
+    found = []
+    for level, d in PAIRS.items():
+        first, second, third = hinges_of(case, level, s[d], *(s[name] for name in CHOSEN[level]))
+        found.append(np.any((first <= 0) & (second <= 0) & (third > 0)))
+    return any(found)
+
+
+def apart(case: Case) -> Case:
+    """Leave out the triplets of one ancestor: their hinges are exactly 0 without a margin."""
+    s, kept = reference(case), {}
+    for level in CHOSEN:
+        rows = np.not_equal(*(s[name] for name in CHOSEN[level]))
+        kept[f"triplets_{level}"] = getattr(case, f"triplets_{level}")[rows]
+        kept[f"gumbel_{level}"] = tuple(g[rows] for g in getattr(case, f"gumbel_{level}"))
+    return replace(case, **kept)
 
 
 small = partial(unasked, neighbours=2, per_anchor=1)
@@ -107,7 +130,7 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         ("temperature",),
         partial(usual, tau=1.0),
     ),
-    ("margin-0", "hinges without a margin", ("hinge",), partial(usual, margin=0.0)),
+    ("margin-0", "hinges without a margin", ("hinge",), partial(usual, margin=0.0, after=apart)),
     ("margin-2", "every hinge active", ("hinge",), partial(usual, margin=2.0)),
     (
         "rank-2",
@@ -260,4 +283,77 @@ CASES: list[tuple[str, str, tuple[str, ...], Make]] = [
         ("boundary", "ball_margin"),
         partial(edge, clip_radius=7.5, edit=edits.cone),
     ),
+    (
+        "sizes",
+        "B = 73, P = 41, D = 137, more than 1024 triplets: tiles, and a last one that is not full",
+        ("size",),
+        partial(big, b=73, p=41, dim=137, per_anchor=17, size=1.0),
+    ),
+    ("crowd", "B = 271: more points than 8 bits count", ("size",), partial(big, b=271, p=5, dim=9)),
+    (
+        "many",
+        "P = 307: more proxies than 8 bits count",
+        ("size",),
+        partial(big, b=13, p=307, dim=7, per_anchor=2, after=lambda case: clear(edits.few(case))),
+    ),
+    ("deep", "D = 1031: more coordinates than a tile", ("size",), partial(big, b=7, p=6, dim=1031)),
+    (
+        "tall",
+        "about 5,000 triplets a level and few proxies",
+        ("size",),
+        partial(big, b=21, p=11, dim=3, per_anchor=247),
+    ),
+    (
+        "edge-15",
+        "c = 1, data at radii tanh 10 to tanh 15: gaps below 1e-10 and 1e-12",
+        ("boundary", "gap"),
+        partial(far, clip_radius=15.5, tau=1.0, margin=4.0, edit=edits.reaching(10, 15)),
+    ),
+    *(
+        (
+            f"edge-c-{c:g}",
+            f"c = {c:g}, data at radii tanh 3 to tanh 12: lengths are not lengths times √c",
+            ("boundary", "ball_margin", "tanh"),
+            partial(far, c=c, clip_radius=12 / c**0.5, edit=edits.reaching(3, 12, c)),
+        )
+        for c in (0.1, 4.0)
+    ),
+    *(
+        (
+            f"rim-{c:g}",
+            f"c = {c:g}, data and proxies at radii tanh 3 to tanh 6",
+            ("boundary", "ball_margin"),
+            partial(edge, c=c, clip_radius=6 / c**0.5, edit=edits.reaching(3, 6, c, inner=False)),
+        )
+        for c in (1.0, 0.1)
+    ),
+    (
+        "within",
+        "points just inside the clip radius",
+        ("clip",),
+        partial(unasked, edit=edits.within(2.3)),
+    ),
+    (
+        "third",
+        "D = 2, P = 3: triplets whose third hinge alone is active",
+        ("hinge",),
+        until(_third_alone, partial(unasked, p=3, dim=2, neighbours=2, size=3.0)),
+    ),
+    ("j-is-i", "triplets of one point twice", (), partial(unasked, after=edits.members(0, 0, 2))),
+    ("k-is-j", "strangers that belong", (), partial(unasked, after=edits.members(0, 1, 1))),
+    ("one-point", "B = 1: i, j and k are one", (), partial(unasked, b=1, after=edits.only_point)),
+    (
+        "c-16",
+        "c above 4: a ball of radius 1/4",
+        ("curvature",),
+        partial(usual, c=16.0, clip_radius=0.25, size=0.5),
+    ),
+    (
+        "c-100",
+        "c far above 4: a ball of radius 1/10",
+        ("curvature",),
+        partial(usual, c=100.0, clip_radius=0.1, size=0.1),
+    ),
+    ("tau-0.004", "a choice that is nearly hard", ("temperature",), partial(unasked, tau=0.004)),
+    ("tau-40", "a choice by noise alone", ("temperature",), partial(usual, tau=40.0)),
 ]

@@ -5,6 +5,7 @@ Described in docs/13-oracle.md.
 
 import json
 import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,7 @@ from hier_ref.oracle.check import CODES, Report, check
 from hier_ref.oracle.files import export, read_suite
 from hier_ref.oracle.fingerprint import fingerprint
 from hier_ref.oracle.form import DTYPES, SuiteError
+from hier_ref.oracle.large import large_entry
 from hier_ref.oracle.options import USAGE, refuse
 from hier_ref.oracle.report import as_json, convention_name, text
 from hier_ref.oracle.run import Candidate, ask
@@ -94,6 +96,9 @@ def _load(args: Namespace, beat: Beat) -> Candidate:
 
 def _check(args: Namespace, beat: Beat) -> int:
     entries, candidate = _entries(args), _load(args, beat)
+    if args.large:
+        _progress("drawing the large case")
+        entries = (*entries, large_entry())
     report = check(
         candidate,
         entries,
@@ -101,8 +106,16 @@ def _check(args: Namespace, beat: Beat) -> int:
         convention=args.declared,
         name=_name(args),
         seconds=args.time_limit,
+        progress=_progress,
     )
+    _progress("")
     return _tell(report, args)
+
+
+def _progress(doing: str) -> None:
+    """Show what is being done, in one line of a terminal; elsewhere nobody watches."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{doing}", end="", file=sys.stderr, flush=True)
 
 
 def _fingerprint(args: Namespace, beat: Beat) -> int:

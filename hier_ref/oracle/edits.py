@@ -27,18 +27,33 @@ def lengths(x: NDArray, proxies: NDArray) -> None:
     x *= np.geomspace(0.1, 100, len(x))[:, None].astype(np.float32)
 
 
-def reaching(least: float, most: float) -> Edit:
-    """Place data at lengths least to most, proxies inside: ⊕ written out has digits there.
+def reaching(least: float, most: float, c: float = 1.0, inner: bool = True) -> Edit:
+    """Place data at lengths least/√c to most/√c; proxies too or, where ⊕ keeps digits, inside.
 
     Gains are differences, in which what is done to both distances of a point cancels. Points of
     unequal length show it: who is the farthest member depends on how far each is.
     """
 
     def edit(x: NDArray, proxies: NDArray) -> None:
-        lengths = np.linspace(least, most, len(x))[np.arange(len(x)) * 5 % len(x)]
-        x *= (lengths / np.linalg.norm(x, axis=1))[:, None]
-        x[:] = x.astype(np.float32)
-        proxies *= np.float32(1 / 16)
+        for a in (x,) if inner else (x, proxies):
+            lengths = np.linspace(least, most, len(a))[np.arange(len(a)) * 5 % len(a)] / np.sqrt(c)
+            a *= (lengths / np.linalg.norm(a, axis=1))[:, None]
+            a[:] = a.astype(np.float32)
+        if inner:
+            proxies *= np.float32(1 / 16 / np.sqrt(c))
+
+    return edit
+
+
+def within(radius: float) -> Edit:
+    """Place points just inside a clip radius: by 10^-7 to 10^-3 of it, others well beyond."""
+
+    def edit(x: NDArray, proxies: NDArray) -> None:
+        for a in (x, proxies):
+            less = 1 - np.geomspace(1e-6, 1e-3, len(a))
+            less[::3] = 1.5
+            a *= (radius * less / np.linalg.norm(a, axis=1))[:, None]
+            a[:] = a.astype(np.float32)
 
     return edit
 
@@ -145,3 +160,32 @@ def first_triplet(case: Case) -> Case:
 def one_class(case: Case) -> Case:
     """Give all points one label."""
     return replace(case, labels=np.zeros_like(case.labels))
+
+
+def members(i: int, j: int, k: int) -> Callable[[Case], Case]:
+    """Make members of every other triplet equal: its place for each of i, j, k."""
+
+    def after(case: Case) -> Case:
+        moved = {}
+        for name in ("triplets_data", "triplets_proxy"):
+            moved[name] = getattr(case, name).copy()
+            moved[name][::2] = moved[name][::2][:, [i, j, k]]
+        return replace(case, **moved)
+
+    return after
+
+
+def only_point(case: Case) -> Case:
+    """Give the only point of a batch five triplets, with the noise of as many among proxies."""
+    pair, triple = (g[:5] for g in case.gumbel_proxy)
+    return replace(case, triplets_data=np.zeros((5, 3), int), gumbel_data=(pair, triple))
+
+
+def few(case: Case, most: int = 23, levels: tuple[str, ...] = ("data", "proxy")) -> Case:
+    """Keep so many triplets at some levels."""
+    cut = {}
+    for level in levels:
+        rows = np.linspace(0, len(getattr(case, f"triplets_{level}")) - 1, most).astype(int)
+        cut[f"triplets_{level}"] = getattr(case, f"triplets_{level}")[rows]
+        cut[f"gumbel_{level}"] = tuple(g[rows] for g in getattr(case, f"gumbel_{level}"))
+    return replace(case, **cut)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.oracle.case import answers
-from hier_ref.oracle.check import Finding, Report
+from hier_ref.oracle.finding import Finding, Report
 from hier_ref.oracle.form import DTYPES
 from hier_ref.oracle.stages import INTEGER
 
@@ -75,6 +75,9 @@ def direction(report: Report) -> str:
     got, want = (np.concatenate(side) for side in zip(*pairs, strict=True))
     if not len(got):
         return ""
+    if report.first.startswith("grad_") and not np.any(got):
+        end = {"grad_x": "x", "grad_proxies": "the proxies"}.get(report.first, report.first[5:])
+        return f"no gradient reaches {end}: it is detached, or computed without gradients"
     ratio = got[want != 0] / want[want != 0]
     if len(ratio) > 1:
         low, middle, high = np.quantile(ratio, (0.1, 0.5, 0.9))

@@ -5,14 +5,17 @@ candidate if all that it supplied is within budget. docs/13-oracle.md.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hier_ref.convention import EXACT, RELEASED, WORDS, Convention, differences
 from hier_ref.oracle.case import answers
 from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
-from hier_ref.oracle.search import digits, fitted, miss
+from hier_ref.oracle.search import CHOICES, PATIENCE, digits, fitted, miss, probes
+from hier_ref.oracle.stages import CHANGES
 from hier_ref.oracle.suite import Entry, load_suite
+from hier_ref.oracle.widened import FEW, lost, scaled
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,56 @@ def fingerprint(
 
 
 def explain(
-    entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer], declared: Convention
+    entries: Sequence[Entry],
+    given: Mapping[tuple[str, str], Answer],
+    declared: Convention,
+    progress: Callable[[str], None] = lambda doing: None,
+    words: bool = False,
 ) -> list[Explanation]:
-    """Search the conventions that predict the answers given; best first."""
-    dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
-    asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
+    """Search the conventions that predict the answers given; best first.
+
+    words: only choices that are no numbers.
+    """
+    dtype, asked = _asked(entries, given)
     first = _tied(declared, asked, dtype)
     found = {first: judged(first, asked, dtype)}
+    chosen = probes(asked, dtype)
     for start in dict.fromkeys((declared, EXACT, RELEASED)):
         if any(each.explains and len(each.differences) < 3 for each in found.values()):
             break
-        end = _tied(_simplest(fitted(start, asked, dtype), asked, dtype), asked, dtype)
+        progress(f"search of a name, from {nearest_preset(start)[0]}")
+        names = tuple(CHOICES) if words else tuple(CHANGES)
+        patience = PATIENCE if start == declared else PATIENCE // 2
+        end = fitted(start, chosen, names, patience) if chosen else start
+        end = _tied(_simplest(end, asked, dtype), asked, dtype)
         if end not in found and _tellable(end, asked):
             found[end] = judged(end, asked, dtype)
     return sorted(found.values(), key=lambda e: (e.asked - e.explained, len(e.differences), e.cost))
+
+
+def _asked(
+    entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer]
+) -> tuple[str, list[tuple[Entry, Answer]]]:
+    """Return the most accurate dtype that was asked, and its answers, the telling ones first."""
+    dtype = "float64" if any(dtype == "float64" for _, dtype in given) else "float32"
+    asked = [(e, given[e.case.id, dtype]) for e in entries if (e.case.id, dtype) in given]
+    return dtype, sorted(asked, key=lambda pair: "boundary" not in pair[0].case.flags)
+
+
+def alternatives(
+    best: Explanation, entries: Sequence[Entry], given: Mapping[tuple[str, str], Answer]
+) -> list[str]:
+    """Return what explains the answers as well: values that they cannot tell from those named."""
+    dtype, asked = _asked(entries, given)
+    same = []
+    for name, (_, value) in best.differences.items():
+        if isinstance(value, float) and 0 < value < math.inf:
+            near = [value * k for k in (0.1, 0.5, 0.9, 1.1, 2, 10)]
+            values: list[dict[str, Any]] = [{name: float(f"{v:.3g}")} for v in near]
+            others = (replace(best.convention, **changed) for changed in values)
+            like = [c for c in others if judged(c, asked, dtype, all_or_none=True).explains]
+            same += [f"{name} = {getattr(convention, name):g}" for convention in like]
+    return same
 
 
 def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
@@ -93,7 +132,7 @@ def _tied(convention: Convention, asked: list, dtype: str) -> Convention:
     ]
     for word in dict.fromkeys((convention.max_tie, *WORDS["max_tie"])):
         named = replace(convention, max_tie=word)
-        if tied and judged(named, tied, dtype).explains:
+        if tied and judged(named, tied, dtype, all_or_none=True).explains:
             return named
     return convention
 
@@ -103,7 +142,7 @@ def _simplest(convention: Convention, asked: list, dtype: str) -> Convention:
     unneeded = differences(convention, nearest_preset(convention)[1])
     for name, (_, usual) in unneeded.items():
         other = replace(convention, **{name: usual})
-        if judged(other, asked, dtype).explains:
+        if judged(other, asked, dtype, all_or_none=True).explains:
             convention = other
     return convention
 
@@ -117,15 +156,32 @@ def _tellable(convention: Convention, asked: list) -> bool:
     return shown or not 0 < convention.ball_margin < 1e-6
 
 
-def judged(convention: Convention, asked: list, dtype: str) -> Explanation:
-    """Say how well a convention explains the answers."""
-    explained, worst, cost = 0, 0.0, 0.0
+def judged(
+    convention: Convention, asked: list, dtype: str, all_or_none: bool = False
+) -> Explanation:
+    """Say how well a convention explains the answers; all_or_none: look no further than needed.
+
+    Where it misses few cases, its own budgets are derived for them.
+    """
+    found, off = [], []
     for entry, answer in asked:
         misses = _misses(entry, answer, convention, dtype)
-        explained += max(misses.values(), default=0.0) <= 1
-        worst = max(worst, *misses.values(), 0.0)
-        cost += sum(map(digits, misses.values()))
-    return Explanation(convention, explained, len(asked), worst, cost)
+        found.append(misses)
+        off += [len(found) - 1] if max(misses.values(), default=0.0) > 1 else []
+        hopeless = any(lost(stage, convention, times) for stage, times in misses.items())
+        if all_or_none and (hopeless or len(off) > max(1, FEW * len(asked))):
+            off = []
+            break
+    for n in off if len(off) <= max(1, FEW * len(asked)) else ():
+        for stage, times in found[n].items():
+            if times > 1:
+                found[n][stage] = scaled(asked[n][0], dtype, stage, convention, times)
+        if all_or_none and max(found[n].values()) > 1:
+            break
+    worst = [max(misses.values(), default=0.0) for misses in found]
+    explained = sum(each <= 1 for each in worst)
+    cost = sum(digits(times) for misses in found for times in misses.values())
+    return Explanation(convention, explained, len(asked), max(worst, default=0.0), cost)
 
 
 def _misses(entry: Entry, answer: Answer, convention: Convention, dtype: str) -> dict[str, float]:

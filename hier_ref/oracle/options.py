@@ -48,6 +48,11 @@ def make_parser(actions: dict[str, Callable]) -> Parser:
     found = add("check", "compare a candidate with the reference, stage by stage")
     _candidate(found, dtypes=("both", *DTYPES))
     _declared(found)
+    found.add_argument(
+        "--large",
+        action="store_true",
+        help="ask a case of the size of a real batch too: 27,000 triplets, 512 proxies; minutes",
+    )
     found = add("fingerprint", "name the convention that a candidate follows")
     _candidate(found, dtypes=DTYPES)
     found = add("export", "write the cases as folders of case.json and .npy")

@@ -10,14 +10,15 @@ from typing import Any
 
 import hier_ref
 from hier_ref.convention import EXACT, RELEASED, Convention, differences
-from hier_ref.oracle.check import Finding, Report
 from hier_ref.oracle.elements import SHOWN, direction, worst_elements
+from hier_ref.oracle.finding import Finding, Report
 from hier_ref.oracle.form import DTYPES
+from hier_ref.oracle.narrow import ALONE
 from hier_ref.oracle.stages import INTEGER, NEEDS
 from hier_ref.oracle.suite import CORE, load_suite
+from hier_ref.oracle.verdict import FORMULA, ROUNDING
 
 WIDTH = 32  # of a column
-FORMULA, ROUNDING = 10.0, 1e3  # error(float32)/error(float64) below or above
 
 
 def text(report: Report, options: str = "") -> str:
@@ -31,6 +32,7 @@ def text(report: Report, options: str = "") -> str:
     lines += _labelled("WHY", why(report))
     lines += _labelled("NOT EXERCISED", report.not_exercised if report.findings else [])
     lines += _labelled("NOTE", report.notes)
+    lines += _labelled("largest", [largest(report)] if report.findings else [])
     worst = worst_elements(report)
     lines += _labelled("worst", map(str, worst))
     if worst:
@@ -42,6 +44,20 @@ def text(report: Report, options: str = "") -> str:
 def _labelled(label: str, lines: Iterable[str]) -> list[str]:
     indent = max(7, len(label) + 2)
     return [f"{label if not n else '':{indent}}{line}" for n, line in enumerate(lines)]
+
+
+def largest(report: Report) -> str:
+    """Return the largest sizes that were asked: what goes wrong beyond them was not seen."""
+    asked = {case for case, _ in report.given}
+    cases = [entry.case for entry in report.entries if entry.case.id in asked]
+    levels = [level for case in cases for level in (case.triplets_data, case.triplets_proxy)]
+    sizes = {
+        "B": [len(case.x) for case in cases],
+        "P": [len(case.proxies) for case in cases],
+        "D": [case.x.shape[1] for case in cases],
+        "T": list(map(len, levels)),
+    }
+    return ", ".join(f"{name} {max(found, default=0)}" for name, found in sizes.items())
 
 
 def suite_name(report: Report) -> str:
@@ -74,6 +90,7 @@ def stage_lines(report: Report) -> list[str]:
         failed = {f.case for f in judged[stage] if f.times > 1}
         asked = len({f.case for f in judged[stage]})
         tail = f"{len(failed)}/{asked} cases  {_mark(report, stage)}" if failed else ""
+        tail = tail if stage not in report.excused else "see the note"
         lines.append(f"{stage:18}{''.join(f'{cell:{WIDTH}}' for cell in cells)}{tail}".rstrip())
     names = "".join(f"{dtype:{WIDTH}}" for dtype in _asked(report))
     return [f"{'stage':18}{names}".rstrip(), *lines] if lines else []
@@ -87,7 +104,8 @@ def _cell(report: Report, findings: list[Finding]) -> str:
     if not findings:
         return "-"
     worst = max(findings, key=lambda f: f.times)
-    state = "FAIL" if worst.times > 1 else "ok"
+    failed = "note" if worst.stage in report.excused else "FAIL"
+    state = failed if worst.times > 1 else "ok"
     if worst.stage not in INTEGER:
         return f"{state:5} {worst.times:.2g}x budget"
     wrong = sum(f.error for f in findings)
@@ -121,7 +139,8 @@ def why(report: Report) -> list[str]:
     more = len(report.troubles) - len(lines)
     lines += [f"and {more} more such answers"] if more else []
     if report.first:
-        lines += [_place(report), *_scaling(report), *_direction(report), *_name(report)]
+        lines += [_place(report), *(report.reasons or _scaling(report))]
+        lines += [*_direction(report), *_name(report)]
     elif not lines and report.findings:
         lines.append("every stage that was supplied is within its budget in every case")
     return lines
@@ -159,6 +178,8 @@ def _scaling(report: Report) -> list[str]:
     said = f"error(float32)/error(float64) = {ratio:.3g}"
     if ratio < FORMULA:
         return [f"{said}: not rounding, another formula"]
+    if ratio > ALONE:
+        return [f"{said}: more than rounding, float32 alone is wrong"]
     return [f"{said}: " + ("rounding" if ratio > ROUNDING else "neither rounding nor a constant")]
 
 
@@ -171,6 +192,8 @@ def _name(report: Report) -> list[str]:
     changed = named(report)
     if not changed:
         said = {"poor accuracy": "right convention, too many digits lost"}
+        if report.reasons:
+            said["poor accuracy"] = "right convention"
         said["unexplained"] = "no named convention explains it"
         return [said[report.verdict]] if report.verdict in said else []
     best = report.explanations[0]
@@ -201,6 +224,7 @@ def as_json(report: Report) -> str:
         "exit": report.code,
         "first": report.first or None,
         "why": why(report),
+        "largest": largest(report),
         "differences": named(report),
         "scaling": report.scaling,
         "troubles": report.troubles,

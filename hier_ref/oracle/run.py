@@ -93,7 +93,7 @@ def ask(
         return Answer({}, f"no answer within {seconds:g} s")
     except (Exception, SystemExit) as error:  # whatever a candidate raises is an answer to report
         return Answer({}, f"raises {type(error).__name__}: {' '.join(str(error).split())[:200]}")
-    changed = [name for name, old in before.items() if _hashes(question)[name] != old]
+    changed = [name for name, now in _hashes(question).items() if now != before[name]]
     if changed:
         return Answer({}, f"changes its input {changed[0]}")
     return _read(given, case, dtype, asked)

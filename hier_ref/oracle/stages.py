@@ -1,13 +1,15 @@
 """The stages of the loss as a graph: what each is computed from, and how far off a value is."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hier_ref.balls import ball_of
-from hier_ref.convention import Convention, differences
+from hier_ref.convention import Convention
 from hier_ref.hier import ball_points, ball_points_vjp
 from hier_ref.levels import Rule, level_stages
 from hier_ref.oracle.case import Case, mining, pooled
@@ -60,6 +62,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("straight_through", "max_tie"), GRAD_D),
     "riemannian_gradient": ("grad_x", "grad_proxies"),
 }
+BACKWARDS = ("straight_through", "max_tie")  # change nothing but the gradient of a level
 
 
 def downstream(stages: Iterable[str]) -> list[str]:
@@ -71,25 +74,38 @@ def downstream(stages: Iterable[str]) -> list[str]:
     return [stage for stage in NEEDS if stage in reached]
 
 
+@cache
+def hidden(stage: str, supplied: frozenset[str]) -> frozenset[str]:
+    """Return a stage with all that it is computed from before the next supplied ones."""
+    unseen = (need for need in NEEDS[stage] if need not in supplied)
+    return frozenset({stage}).union(*(hidden(need, supplied) for need in unseen))
+
+
+@cache
+def reaching(stage: str, supplied: frozenset[str]) -> tuple[str, ...]:
+    """Return the fields that can change a stage that is computed from the next supplied ones."""
+    return tuple(name for name, first in CHANGES.items() if hidden(stage, supplied) & set(first))
+
+
 class Graph:
-    """The stages of one case where some values are given and all others follow from them."""
+    """The stages of one case where some values are given and all others follow from them.
+
+    What was computed is remembered, in every convention that one graph leads to by `under`.
+    """
 
     def __init__(self, case: Case, convention: Convention, given: Mapping[str, NDArray]):
         """Take a float64 case and the values that are given."""
-        self.case, self.convention, self.given = case, convention, given
-        self.rule = Rule(case.tau, case.margin, convention)
-        self.known: dict[str, Any] = {}  # stages, and all those of a level together
+        self.case, self.given, self.supplied = case, given, frozenset(given)
+        self.memory: dict[tuple, Any] = {}  # stages, and all those of a level together
+        self._choose(convention)
+
+    def _choose(self, convention: Convention) -> None:
+        self.convention, self.rule = convention, Rule(self.case.tau, self.case.margin, convention)
 
     def under(self, convention: Convention) -> "Graph":
         """Return the graph in another convention; what that leaves alone is kept."""
-        changed = differences(self.convention, convention)
-        if not changed:
-            return self
-        other = type(self)(self.case, convention, self.given)
-        anew = downstream(stage for name in changed for stage in CHANGES[name])
-        other.known = {
-            name: v for name, v in self.known.items() if name in NEEDS and name not in anew
-        }
+        other = copy(self)
+        other._choose(convention)
         return other
 
     def value(self, stage: str) -> NDArray:
@@ -98,9 +114,14 @@ class Graph:
 
     def follows(self, stage: str) -> NDArray:
         """Return what the reference makes of a stage from the stages that it needs."""
-        if stage not in self.known:
-            self.known[stage] = self._compute(stage, *map(self.value, NEEDS[stage]))
-        return self.known[stage]
+        key = self._key(stage)
+        if key not in self.memory:
+            self.memory[key] = self._compute(stage, *map(self.value, NEEDS[stage]))
+        return self.memory[key]
+
+    def _key(self, stage: str, what: str = "") -> tuple:
+        fields = reaching(stage, self.supplied)
+        return what or stage, *(getattr(self.convention, name) for name in fields)
 
     def _compute(self, stage: str, *needs: NDArray) -> NDArray:
         case, c, convention = self.case, self.case.c, self.convention
@@ -136,10 +157,22 @@ class Graph:
         return ball_points_vjp(needs[0], tangent, c, case.clip_radius, convention)
 
     def _level(self, d: NDArray, level: str, gradient: bool = False) -> dict[str, NDArray]:
-        key = f"level {level} {gradient}"
-        if key not in self.known:
-            self.known[key] = level_stages(d, self.case.draws, level, self.rule, gradient)
-        return self.known[key]
+        fields = reaching(f"grad_{PAIRS[level]}", self.supplied)
+        whole = (level, *((name, getattr(self.convention, name)) for name in fields))
+        key = tuple(item for item in whole if item[0] not in BACKWARDS)
+        if whole not in self.memory and (gradient or key not in self.memory):
+            found = level_stages(d, self.case.draws, level, self.rule, gradient)
+            self.memory[whole if gradient else key] = found
+        return self.memory.get(whole) or self.memory[key]
+
+
+def hinges_of(
+    case: Case, level: str, d: NDArray, lca_pair: NDArray, lca_triple: NDArray
+) -> NDArray:
+    """Return what is inside the hinges of each triplet, (3, T), given d (N, P), ancestors (T,)."""
+    members = case.draws.level(level)[0].T
+    gain = [d[a, lca_pair] - d[a, lca_triple] for a in members]
+    return np.array([gain[0] + case.margin, gain[1] + case.margin, case.margin - gain[2]])
 
 
 def hinge_of(
@@ -151,9 +184,7 @@ def hinge_of(
     convention: Convention,
 ) -> NDArray:
     """Sum of the three hinges of each triplet (T,), given d (N, P) and the ancestors (T,)."""
-    members = case.draws.level(level)[0].T
-    gain = [d[a, lca_pair] - d[a, lca_triple] for a in members]
-    inside = np.array([gain[0] + case.margin, gain[1] + case.margin, case.margin - gain[2]])
+    inside = hinges_of(case, level, d, lca_pair, lca_triple)
     counts = (lca_pair != lca_triple) | (not convention.same_lca_mask)
     return np.maximum(inside, 0).sum(0) * counts
 

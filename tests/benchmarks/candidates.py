@@ -21,7 +21,7 @@ from candidates import torch_hier
 from hier_ref import convention
 from hier_ref.hier import hier_grad
 from hier_ref.oracle.adapters import torch_adapter
-from hier_ref.oracle.generate import random_case
+from hier_ref.oracle.drawing import random_case
 
 PORTS = {"EXACT": torch_hier.EXACT, "RELEASED": torch_hier.RELEASED}
 

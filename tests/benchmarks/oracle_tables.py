@@ -7,7 +7,17 @@ import json
 import re
 
 import numpy as np
-from oracle import BY_NAME, FORMS, RESULTS, aimed, caught, true_stage, well_named
+from oracle import (
+    BY_NAME,
+    FORMS,
+    HALVES,
+    RESULTS,
+    aimed,
+    caught,
+    names_of,
+    true_stage,
+    well_named,
+)
 from peace import RESULTS as PEACE
 
 from hier_ref.oracle import load_suite
@@ -35,18 +45,21 @@ def share(judge, rows):
 
 
 def table_power():
-    """Kill, aim and names, for each form."""
+    """Kill, aim and names, for each half of the mutants and each form."""
     lines = []
-    for form in FORMS:
-        rows = [row for row in read() if row["form"] == form]
-        conventions = [row for row in rows if BY_NAME[row["mutant"]].named]
-        others = [row for row in rows if not BY_NAME[row["mutant"]].named]
-        seen = share(caught, rows), share(aimed, [row for row in rows if caught(row)])
-        wrong = sum(not well_named(row) for row in others)
-        lines.append([form, *seen, share(well_named, conventions), f"{wrong} of {len(others)}"])
-    return markdown(
-        ("it gives", "caught", "right stage", "right name", "named, without one"), lines
-    )
+    for half, mutants in HALVES.items():
+        for form in FORMS:
+            names = {mutant.name for mutant in mutants}
+            rows = [row for row in read() if row["form"] == form and row["mutant"] in names]
+            if rows:
+                conventions = [row for row in rows if BY_NAME[row["mutant"]].named]
+                others = [row for row in rows if not BY_NAME[row["mutant"]].named]
+                seen = share(caught, rows), share(aimed, [row for row in rows if caught(row)])
+                wrong = sum(not well_named(row) for row in others)
+                named = share(well_named, conventions) if conventions else ""
+                lines.append([half, form, *seen, named, f"{wrong} of {len(others)}"])
+    heads = ("mutants", "it gives", "caught", "right stage", "right name", "named, without one")
+    return markdown(heads, lines)
 
 
 def table_missed():
@@ -99,7 +112,7 @@ def table_mutants():
     found = {(row["mutant"], row["form"]): row for row in read()}
     lines = []
     for mutant in BY_NAME.values():
-        named = f"`{mutant.named[0]} = {mutant.named[1]}`" if mutant.named else ""
+        named = ", ".join(f"`{field} = {value}`" for field, value in names_of(mutant).items())
         line = [f"`{mutant.name}`", mutant.change, f"`{mutant.stage}`", named]
         for form in FORMS:
             row = found.get((mutant.name, form))
@@ -113,7 +126,7 @@ def _judgement(row):
     if not caught(row):
         return "**not caught**"
     right = aimed(row) and well_named(row)
-    said = "named" if row["named"] else "unexplained"
+    said = "named" if row["named"] else row["verdict"]
     return said if right else f"**{said}**, first `{row['first']}`"
 
 

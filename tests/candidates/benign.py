@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import autograd.numpy as np
 import numpy as onp
+from autograd.scipy.special import logsumexp
 from autograd.tracer import getval
 
 from .plain import Plain, candidate
@@ -30,6 +31,11 @@ def by_race(self, logits):
 def by_logsumexp(self, logits):
     top = getval(logits).max(1)[:, None]
     return np.exp(logits - (np.log(np.sum(np.exp(logits - top), axis=1, keepdims=True)) + top))
+
+
+def by_slope(self, logits):
+    """The logarithm of the sum is differentiated too: 1/tau times as many digits are lost (V3)."""
+    return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
 
 
 def mobius(self, x, y, which):
@@ -87,6 +93,7 @@ FORMS = {
     "plain": {},
     "race": {"logits": keep_noise, "soft": by_race},
     "logsumexp": {"soft": by_logsumexp},
+    "logsumexp-slope": {"soft": by_slope},
     "ste": {
         "pick": lambda self, hard, w, d, size, m: np.sum((hard - getval(w) + w) * d, axis=1),
     },

@@ -1,0 +1,75 @@
+"""Budgets of conventions that the suite has none for: derived, as (V2) says, when they are needed.
+
+The budgets of a suite come from right answers in EXACT and RELEASED. In another convention right
+answers may round worse, and choices that were clear may tie. docs/13-oracle.md.
+"""
+
+import math
+
+import numpy as np
+
+from hier_ref.convention import ARITHMETIC, EXACT, RELEASED, Convention
+from hier_ref.oracle.budgets import HOPELESS, budgets_in
+from hier_ref.oracle.case import Case
+from hier_ref.oracle.stages import INTEGER, NEEDS
+from hier_ref.oracle.suite import Entry
+
+PRESETS = (EXACT, RELEASED)
+FEW = 0.25  # of the cases: where more are off, it is no rounding, and nothing is derived
+FAR = 1e4  # budgets: so far off is a formula of the arithmetic
+KEPT = 0.375  # the power of eps that a budget of other constants may reach: 10^-6, 10^-3
+LARGEST = 2**18  # numbers in the noise of a case beyond which that would take too long
+KNOWN: dict[tuple, tuple[Case, dict[str, float]]] = {}
+
+
+def budget(entry: Entry, dtype: str, stage: str, convention: Convention) -> float:
+    """Return the budget of a stage in a convention; inf where right answers have no digits left.
+
+    Never less than that of the suite.
+    """
+    usual = entry.budgets[dtype][stage]
+    size = sum(g.size for g in (*entry.case.gumbel_data, *entry.case.gumbel_proxy))
+    if convention in PRESETS or size > LARGEST:
+        return usual
+    own = _derived(entry.case, dtype, convention)[stage]
+    hopeless = own > 0 if stage in INTEGER else own >= HOPELESS
+    return math.inf if hopeless else max(usual, own)
+
+
+def scaled(entry: Entry, dtype: str, stage: str, convention: Convention, times: float) -> float:
+    """Return an error in budgets of the suite in those of a convention that is searched for.
+
+    Constants of the arithmetic excuse no more than what leaves three eighths of the digits: what
+    is off at the boundary alone must not be explained by constants that leave no digits there.
+    """
+    if lost(stage, convention, times):
+        return times
+    usual, own = entry.budgets[dtype][stage], budget(entry, dtype, stage, convention)
+    if own > float(np.finfo(dtype).eps) ** KEPT and not _ordinary(convention):
+        return times
+    if own == math.inf:
+        return 0.0
+    return times * usual / own if usual else times
+
+
+def lost(stage: str, convention: Convention, times: float) -> bool:
+    """Tell whether an error in budgets is beyond what other budgets could excuse."""
+    return stage not in INTEGER and times > FAR and not _ordinary(convention)
+
+
+def _ordinary(convention: Convention) -> bool:
+    """Tell whether the constants of the arithmetic are those of a preset."""
+    constants = [name for name in ARITHMETIC if name != "curvature_dtype"]
+    return any(all(getattr(convention, n) == getattr(k, n) for n in constants) for k in PRESETS)
+
+
+def _derived(case: Case, dtype: str, convention: Convention) -> dict[str, float]:
+    key = id(case), dtype, convention
+    if key not in KNOWN:
+        try:
+            with np.errstate(all="ignore"):
+                found = budgets_in(case, dtype, (convention,))
+        except ValueError:  # a point leaves the ball
+            found = dict.fromkeys(NEEDS, math.inf)
+        KNOWN[key] = case, found  # the case is kept, so that no other gets its id
+    return KNOWN[key][1]
