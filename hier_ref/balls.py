@@ -4,7 +4,7 @@ The only place that knows both. Chapter: docs/10-conventions.md.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, singledispatch
 from typing import NamedTuple
 
 from numpy.typing import NDArray
@@ -31,8 +31,12 @@ EXACT_BALL = Ball(
 )
 
 
+@singledispatch
 def ball_of(convention: Convention) -> Ball:
-    """Return the maps of the ball, (..., D) arrays, in the arithmetic of a convention."""
+    """Return the maps of the ball, (..., D) arrays, in the arithmetic of a convention.
+
+    A kind of convention with an arithmetic of its own registers it here, as the oracle's do.
+    """
     if all(getattr(convention, name) == getattr(EXACT, name) for name in ARITHMETIC):
         return EXACT_BALL
     return Ball(*(partial(getattr(released, name), k=convention) for name in Ball._fields))

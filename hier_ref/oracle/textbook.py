@@ -6,7 +6,6 @@ elsewhere. Gradients are those of autograd. Budgets are made from the errors of 
 
 import warnings
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import autograd.numpy as np
@@ -14,6 +13,7 @@ from autograd import make_vjp
 from autograd.tracer import getval
 from numpy.typing import NDArray
 
+from hier_ref.balls import Ball, ball_of
 from hier_ref.convention import Convention
 from hier_ref.levels import Rule, level_loss
 from hier_ref.oracle.case import Case
@@ -74,34 +74,32 @@ class Textbook(Convention):
 
     distance: str = "mobius"
 
-    def ball(self) -> SimpleNamespace:
-        """Return to_ball, pairwise_distance and their gradients, everything in one dtype."""
 
-        def cast(value: Any, like: Any) -> Any:
-            return value.astype(getval(like).dtype)
+@ball_of.register
+def _(convention: Textbook) -> Ball:
+    """Return to_ball, pairwise_distance and their gradients, everything in one dtype."""
 
-        def to_ball(u: NDArray, c: float, r: float) -> NDArray:
-            return expmap0(u, float(curvature(c, self)), float(r), self)
+    def cast(value: Any, like: Any) -> Any:
+        return value.astype(getval(like).dtype)
 
-        def distance(x: NDArray, y: NDArray, c: float) -> NDArray:
-            return cast(DISTANCES[self.distance](x, y, float(curvature(c, self)), self), x)
+    def to_ball(u: NDArray, c: float, r: float) -> NDArray:
+        return expmap0(u, float(curvature(c, convention)), float(r), convention)
 
-        def to_ball_vjp(g: NDArray, u: NDArray, c: float, r: float) -> NDArray:
-            return cast(make_vjp(lambda u: to_ball(u, c, r))(u)[0](g), u)
+    def distance(x: NDArray, y: NDArray, c: float) -> NDArray:
+        written = DISTANCES[convention.distance]
+        return cast(written(x, y, float(curvature(c, convention)), convention), x)
 
-        def distance_vjp(g: NDArray, x: NDArray, y: NDArray, c: float) -> tuple[NDArray, ...]:
-            grads = (
-                make_vjp(lambda a: distance(a, y, c))(x)[0](g),
-                make_vjp(lambda b: distance(x, b, c))(y)[0](g),
-            )
-            return tuple(cast(grad, x) for grad in grads)
+    def to_ball_vjp(g: NDArray, u: NDArray, c: float, r: float) -> NDArray:
+        return cast(make_vjp(lambda u: to_ball(u, c, r))(u)[0](g), u)
 
-        return SimpleNamespace(
-            to_ball=to_ball,
-            to_ball_vjp=to_ball_vjp,
-            pairwise_distance=distance,
-            pairwise_distance_vjp=distance_vjp,
+    def distance_vjp(g: NDArray, x: NDArray, y: NDArray, c: float) -> tuple[NDArray, ...]:
+        grads = (
+            make_vjp(lambda a: distance(a, y, c))(x)[0](g),
+            make_vjp(lambda b: distance(x, b, c))(y)[0](g),
         )
+        return tuple(cast(grad, x) for grad in grads)
+
+    return Ball(to_ball, to_ball_vjp, distance, distance_vjp)
 
 
 def textbook(convention: Convention, distance: str) -> Textbook:
