@@ -92,12 +92,10 @@ def _(convention: Textbook) -> Ball:
     def to_ball_vjp(g: NDArray, u: NDArray, c: float, r: float) -> NDArray:
         return cast(make_vjp(lambda u: to_ball(u, c, r))(u)[0](g), u)
 
-    def distance_vjp(g: NDArray, x: NDArray, y: NDArray, c: float) -> tuple[NDArray, ...]:
-        grads = (
-            make_vjp(lambda a: distance(a, y, c))(x)[0](g),
-            make_vjp(lambda b: distance(x, b, c))(y)[0](g),
-        )
-        return tuple(cast(grad, x) for grad in grads)
+    def distance_vjp(g: NDArray, x: NDArray, y: NDArray, c: float) -> tuple[NDArray, NDArray]:
+        grad_x = make_vjp(lambda a: distance(a, y, c))(x)[0](g)
+        grad_y = make_vjp(lambda b: distance(x, b, c))(y)[0](g)
+        return cast(grad_x, x), cast(grad_y, x)
 
     return Ball(to_ball, to_ball_vjp, distance, distance_vjp)
 
