@@ -147,9 +147,13 @@ def source(place: Place) -> str:
     return ""
 
 
-def shown(tags: list[str], code: dict[str, Place]) -> str:
-    """Return the functions that tags are, as a block of a chapter; the index has long ones."""
-    places = dict.fromkeys(code[tag] for tag in tags if tag in code)
+def shown(tags: list[str], code: dict[str, Place], before: set[Place]) -> str:
+    """Return the functions that tags are, as a block of a chapter; the index has long ones.
+
+    Each stands once in a chapter: those of `before` are left out, and those shown are added.
+    """
+    places = dict.fromkeys(code[tag] for tag in tags if code.get(tag, None) not in before | {None})
+    before.update(places)
     texts = [text for text in map(source, places) if 0 < len(text.splitlines()) <= LONGEST]
     body = "\n\n\n".join(texts)
     marks = f"\n<!-- code: {' '.join(tags)} -->\n", "<!-- end -->\n"
@@ -159,6 +163,7 @@ def shown(tags: list[str], code: dict[str, Place]) -> str:
 def linked(text: str, code: dict[str, Place]) -> str:
     """Return a chapter whose tags are linked to the index, with today's code under formulas."""
     parts = re.split(r"(^```.*?^```\n)", SHOWN.sub("", text), flags=re.DOTALL | re.MULTILINE)
+    before: set[Place] = set()
     for place in range(0, len(parts), 2):
         above = re.split(r"^#.*$", parts[place], flags=re.MULTILINE)[-1]
         tags = list(dict.fromkeys(DEFINED.findall(above)))
@@ -167,7 +172,7 @@ def linked(text: str, code: dict[str, Place]) -> str:
             parts[place],
         )
         if tags and place + 1 < len(parts) and parts[place + 1].startswith("```math"):
-            parts[place + 1] += shown(tags, code)
+            parts[place + 1] += shown(tags, code, before)
     return "".join(parts)
 
 
