@@ -163,11 +163,11 @@ def mobius_add(x: ndarray, y: ndarray, c: float) -> ndarray:
     """Return x ⊕ y = (a z + s x)/(a b + s) with z = x + y, s = c|z|^2  (B4).
 
     Shapes: (..., D), (..., D) -> (..., D). Domain: c|x|^2 < 1, c|y|^2 < 1 (K2).
-    Source: Ungar's addition (B13), brought into this form in docs/1-ball.md.
+    Source: Ungar's addition, brought into this form in docs/1-ball.md.
     """
     a, b, z = gap(x, c)[..., None], gap(y, c)[..., None], x + y
     s = c * _dot(z, z)
-    return (a * z + s * x) / (a * b + s)
+    return (a * z + s * x) / (a * b + s)  # Ungar's addition (B13), where nothing but z cancels
 
 
 @_in_float64
