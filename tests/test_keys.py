@@ -73,16 +73,23 @@ def gaps_of(y, c):
     return gap(y.astype(float), c) if c else None
 
 
+def in_parts_of_bound(found, roots, unit):
+    """The largest error of the first keys; for cosines, q is 2 more than twice the key."""
+    key, worst = found.first(slice(0, 3)), 0
+    for row, want, error in zip(key, roots, found.error, strict=True):
+        for k, n in zip(row, want, strict=True):
+            exactly = (n / unit) ** 2 if unit else n**2 / 2 - 1
+            worst = max(worst, abs(mpmath.mpf(float(k)) - exactly) / mpmath.mpf(float(error)))
+    return float(worst)
+
+
 @pytest.mark.parametrize("c", [0, 0.1, 1.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_first_keys_R6_are_within_their_bound(dtype, c):
     worst = 0
     for x, y, roots in cases(dtype, c):
-        found = Points(x, y, c, gaps_of(y, c))
-        unit = 2.0 ** np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1] if c else 1
-        roots = [[n / unit for n in row] for row in roots]
-        key = found.first(slice(0, 3))
-        worst = max(worst, share_of_bound(key, 0 * key, roots, found.bounds()))
+        unit = 2.0 ** np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1] if c else None
+        worst = max(worst, in_parts_of_bound(Points(x, y, c, gaps_of(y, c)), roots, unit))
     assert worst <= limit("key_bound")
     assert worst >= 0.01, "a bound a hundred times wider than any error would say nothing"
 
@@ -156,7 +163,8 @@ def test_long_points_R6_are_ranked_in_float64(c):
     z = np.random.default_rng(3).standard_normal((6, LONG + 1)).astype(np.float32) / 500
     labels = np.arange(6) // 2
     short = z[:, :LONG]
-    assert Points(short, short, c, gaps_of(short, c)).bounds()[0] <= 0.01
+    found = Points(short, short, c, gaps_of(short, c))
+    assert found.error.max() <= 0.01 * np.abs(found.first(slice(0, 6))).max()
     z[2] = z[1] * (1 + 2.0**-12)  # in float32 the keys of both would be in open order
     want = rank_gallery(z.astype(float), labels, z.astype(float), labels, c, True)
     for a, b in zip(rank_gallery(z, labels, z, labels, c, True), want, strict=True):

@@ -265,7 +265,9 @@ def test_order_R8_does_not_depend_on_how_keys_are_rounded(monkeypatch, c):
 
     def rounded(self, rows):
         key = exactly(self, rows)
-        return key * (1 + rng.uniform(-1, 1, key.shape) * self.bounds()[0])
+        key += rng.uniform(-0.3, 0.3, key.shape) * self.error[rows, None]
+        key[:, self.again] = key[:, self.copies[self.again]]
+        return key
 
     kind = "tenths" if c == 0 else "grid, c = 0.1"
     z, labels, _ = drawn(kind, 0, np.float64)
@@ -314,7 +316,7 @@ def test_keys_K57_that_differ_beyond_30_digits_tie(c):
 def test_chain_K57_of_keys_within_a_width_is_one_tie(monkeypatch):
     """A coarse last rung: 0.1, 0.2 and 0.3 are each within its width of the next, 0.9 is not."""
     monkeypatch.setattr(exact_keys, "UNIT", 3e-3)
-    monkeypatch.setattr(Points, "bounds", lambda self: (9e-3, 0.3))
+    monkeypatch.setattr(Points, "width", lambda self, queries: np.full(len(self.x), 0.3)[queries])
     y = np.sqrt([[0.10], [0.12], [0.14], [0.9]])
     x, labels = np.zeros((1, 1)), np.arange(4)
     got = [first_hit_rank(x, [n], y, labels, 1e-9, False) for n in labels]

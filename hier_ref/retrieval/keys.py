@@ -9,14 +9,15 @@ import math
 
 import numpy as np
 
-from hier_ref.pairwise import CLOSE, pairwise_sq
-from hier_ref.retrieval.exact_keys import PairKeys, width
+from hier_ref.retrieval.exact_keys import PairKeys
 
 CODE = 2**16  # D times the largest square of the integers that `Codes` takes
 
+Sides = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 class Points:
-    """Keys (R3) of points of one float type, by `pairwise_sq`, and their bound  (R6).
+    """Keys (R3) of points of one float type, by one product, and their bound  (R6).
 
     Queries x (Q, D), gallery y (G, D). In the ball gaps (G,) are those of y in float64; without
     gaps the keys are those of cosines.
@@ -28,52 +29,37 @@ class Points:
         else:
             power = math.frexp(max(np.abs(x).max(), np.abs(y).max()))[1]
             x, y, c = np.ldexp(x, -power), np.ldexp(y, -power), math.ldexp(c, 2 * power)
-        kept, self.copies = _distinct(y)
-        y, gaps = y[kept], None if gaps is None else gaps[kept]
-        self.weight = None if gaps is None else gaps.astype(y.dtype)
-        self.sure = len(y) == 1  # one value: all keys are equal, and none is in doubt
-        pairs = PairKeys(x, y, c, gaps)
-        wide, exact = pairs.rungs()
+        self.copies = _first_copies(y)
+        self.again = np.flatnonzero(self.copies != np.arange(len(y)))
+        self.sure = not self.copies.any()  # one value: all keys are equal, and none is in doubt
+        wide, exact = PairKeys(x, y, c, gaps).rungs()
         self.rungs = (wide, exact) if y.itemsize < 8 else (exact,)
-        self.x, self.y = (_unit(x), _unit(y)) if gaps is None else (x, y)
+        self.x, self.y, self.error = _directions(x, y) if gaps is None else _lifted(x, y, gaps)
+        self.room = np.empty(0, y.dtype)
 
     def first(self, rows: slice) -> np.ndarray:
-        """Return the keys (M, G) of a slice of M queries, at least 0  (R3)."""
-        key = self._of_values(rows)
-        return key if len(self.copies) == len(self.y) else key[:, self.copies]
+        """Return the keys (M, G) of a slice of M queries; the next call writes over them  (R3)."""
+        x = self.x[rows]
+        if self.room.size < len(x) * len(self.y):
+            self.room = np.empty(len(x) * len(self.y), self.y.dtype)
+        key = _product(x, self.y, self.room[: len(x) * len(self.y)].reshape(len(x), -1))
+        key[:, self.again] = key[:, self.copies[self.again]]
+        return key
+
+    def width(self, queries: slice | np.ndarray) -> np.ndarray:
+        """Return how far apart the keys of these queries may be in open order, (M,)  (R6)."""
+        return (2.01 * self.error[queries]).astype(self.y.dtype)
 
     def settled(self, rows: np.ndarray) -> np.ndarray:
         """Return for which of the queries (M,) the order of all values is beyond doubt.
 
         Only looked at where there are few values: copies of one value alone need no closer look.
         """
-        if 2 * len(self.y) > len(self.copies):
+        if 2 * len(self.again) < len(self.copies):
             return np.zeros(len(rows), bool)
-        key = np.sort(self._of_values(rows), axis=1)
-        return np.logical_and.reduce(np.diff(key, axis=1) > self.width(key[:, :-1]), axis=1)
-
-    def _of_values(self, rows: slice | np.ndarray) -> np.ndarray:
-        x = self.x[rows]
-        key = pairwise_sq(x, self.y)
-        if self.weight is not None:
-            key /= self.weight
-        else:  # no direction, no angle (K51)
-            key[~x.any(axis=1)] = 2
-            key[:, ~self.y.any(axis=1)] = 2
-        return key
-
-    def width(self, key: np.ndarray) -> np.ndarray:
-        """Return how far above these keys others are in open order, any shape -> same  (R6)."""
-        return width(key, *self.bounds())
-
-    def bounds(self) -> tuple[float, float]:
-        """Return rho and sigma: how well the roots of the keys are known  (R6)."""
-        dim, info = self.y.shape[1], np.finfo(self.y.dtype)
-        unit = float(info.eps) / 2
-        rho = ((2 * dim + 3) / CLOSE + 16) / 2 * unit
-        if self.weight is None:
-            return rho, (dim + 16) * unit
-        return rho, math.sqrt(dim * float(info.tiny) / float(self.weight.min()))
+        values = self.y[np.unique(self.copies)]
+        key = np.sort(self.x[rows] @ values.T, axis=1)
+        return np.logical_and.reduce(np.diff(key, axis=1) > self.width(rows)[:, None], axis=1)
 
 
 class Codes:
@@ -95,11 +81,48 @@ class Codes:
         dot /= self.norm
         return np.subtract(CODE, dot, out=dot)
 
+    def width(self, queries: slice | np.ndarray) -> np.ndarray:
+        """Return 0 for these queries: no order is open."""
+        return np.zeros(len(self.x))[queries]
+
 
 def ranking_keys(x: np.ndarray, y: np.ndarray, c: float, gaps: np.ndarray | None) -> Points | Codes:
     """Return the keys of queries x (Q, D) in a gallery y (G, D); gaps (G,) in the ball  (R3)."""
     codes = _codes(x, y) if gaps is None else None
     return Points(x, y, c, gaps) if codes is None else Codes(*codes)
+
+
+def _product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+    return np.matmul(x, y.T, out=out)
+
+
+def _lifted(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> Sides:
+    """Return (x, 1, |x|²) and (-2y/b, |y|²/b, 1/b), whose product is q/b, and its error  (R6).
+
+    Shapes: (Q, D), (G, D), (G,) -> (Q, D + 2), (G, D + 2), (Q,). No coordinate is larger than 1.
+    """
+    dtype, dim = y.dtype, y.shape[1]
+    middle = (x.sum(axis=0, dtype=float) + y.sum(axis=0, dtype=float)) / (len(x) + len(y))
+    x, y = ((points - middle).astype(dtype) for points in (x, y))
+    x_sq, y_sq = (np.einsum("nd,nd->n", p, p, dtype=float) for p in (x, y))
+    info, least = np.finfo(dtype), gaps.min()
+    share = (3 * dim + 32) * float(info.eps) / 2
+    error = share * (x_sq + y_sq.max()) / least + 16 * (dim + 2) * float(info.tiny) / least
+    lifted = np.empty((len(x), dim + 2), dtype), np.empty((len(y), dim + 2), dtype)
+    lifted[0][:, :dim], lifted[0][:, dim], lifted[0][:, dim + 1] = x, 1, x_sq
+    lifted[1][:, :dim], lifted[1][:, dim] = -2 * y / gaps[:, None], y_sq / gaps
+    lifted[1][:, dim + 1] = 1 / gaps
+    return *lifted, error
+
+
+def _directions(x: np.ndarray, y: np.ndarray) -> Sides:
+    """Return -x/|x| and y/|y|, whose product orders as cosines do, and its error  (R6).
+
+    Shapes: (Q, D), (G, D) -> (Q, D), (G, D), (Q,). A row of zeros has cosine 0 (K51).
+    """
+    dim, info = y.shape[1], np.finfo(y.dtype)
+    error = (2 * dim + 16) * (float(info.eps) / 2 + 4 * float(info.tiny))
+    return -_unit(x), _unit(y), np.full(len(x), error)
 
 
 def _codes(x: np.ndarray, y: np.ndarray) -> list[np.ndarray] | None:
@@ -126,12 +149,12 @@ def _scaled(points: np.ndarray) -> np.ndarray:
 
 
 def _unit(points: np.ndarray) -> np.ndarray:
-    norm = np.sqrt(np.sum(points**2, axis=1, keepdims=True))
-    return points / np.where(norm == 0, 1, norm)
+    norm = np.sqrt(np.einsum("nd,nd->n", points, points, dtype=float))[:, None]
+    return (points / np.where(norm == 0, 1, norm)).astype(points.dtype)
 
 
-def _distinct(points: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray]:
-    """Return (kept, copies): one row of each value, and for each row its place among them.
+def _first_copies(points: np.ndarray) -> np.ndarray:
+    """Return for each row (N, D) the first row of the same value, (N,).
 
     One key per value makes equal items tie at once, and leaves fewer pairs in doubt. Equal rows
     are equal bytes once -0 is written as 0.
@@ -139,6 +162,4 @@ def _distinct(points: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray]:
     row = np.dtype((np.void, points.dtype.itemsize * points.shape[1]))
     as_bytes = np.ascontiguousarray(points + 0).view(row)[:, 0]
     _, kept, copies = np.unique(as_bytes, return_index=True, return_inverse=True)
-    if len(kept) == len(points):
-        return slice(None), np.arange(len(points))
-    return kept, copies.reshape(-1)
+    return kept[copies.reshape(-1)]

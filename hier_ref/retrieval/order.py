@@ -39,23 +39,6 @@ def in_parts(keys: Points, queries: np.ndarray, rows: np.ndarray) -> Iterator[np
             yield part
 
 
-def marked(key: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Return integers that order as keys at least 0 do, among equal keys the wrong first  (R8).
-
-    Shapes: (..., N), (..., N) -> (..., N). The bits of floats that are not below 0, read as
-    integers, have the order of the floats, and their highest is 0. Shifting it out makes room for
-    one at the end: 1 for correct.
-    """
-    bits = np.ascontiguousarray(key).view(f"u{key.itemsize}") << 1
-    bits |= correct
-    return bits
-
-
-def unmarked(bits: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return the keys (..., N) -> (..., N) that `marked` was given."""
-    return (bits >> 1).view(dtype)
-
-
 def in_order(
     keys: Points,
     queries: np.ndarray,
@@ -68,14 +51,16 @@ def in_order(
 
     Shapes: queries (M,), their keys (M, G) and which items are correct (M, G); low, high (M, 1).
     """
-    row, item = _by_key(key, correct, (key >= low) & (key <= high))
-    k, right, value = key[row, item], correct[row, item], keys.copies[item]
-    start = _starts((row[1:] != row[:-1]) | (np.diff(k) > keys.width(k[:-1])))
+    row, item = _by_key(key, (key >= low) & (key <= high))
+    apart = np.diff(key[row, item]) > keys.width(queries)[row[:-1]]
+    start = _starts((row[1:] != row[:-1]) | apart)
+    item = item[np.argsort(2 * start + correct[row, item], kind="stable")]  # wrong first
+    right, value = correct[row, item], keys.copies[item]
     for closer, bounds in keys.rungs:
         at = np.flatnonzero(_in_doubt(start, right, value))
         if not len(at):
             break
-        pairs = _of_pairs(closer, queries[row[at]], value[at], len(keys.y))
+        pairs = _of_pairs(closer, queries[row[at]], value[at], len(keys.copies))
         by, first = _cut(start[at], right[at], pairs, bounds)
         start[at], right[at], value[at] = at[first], right[at][by], value[at][by]
     return Ordered(row, right, start)
@@ -95,17 +80,14 @@ def _cut(
     return by[np.lexsort((right[by], first))], first
 
 
-def _by_key(
-    key: np.ndarray, correct: np.ndarray, wanted: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _by_key(key: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (row, item), (N,), (N,), of the wanted of (M, G), sorted by key in each row."""
     row, item = np.nonzero(wanted)
     count = np.bincount(row, minlength=len(key))
     before = np.cumsum(count) - count
-    bits = marked(key[row, item], correct[row, item])
-    table = np.full((len(key), count.max(initial=0)), np.iinfo(bits.dtype).max, bits.dtype)
-    table[row, np.arange(len(row)) - before[row]] = bits
-    order = np.argsort(table, axis=1)
+    table = np.full((len(key), count.max(initial=0)), np.inf, key.dtype)
+    table[row, np.arange(len(row)) - before[row]] = key[row, item]
+    order = np.argsort(table, axis=1, kind="stable")  # what is not there stays last
     there = np.arange(table.shape[1]) < count[:, None]
     return row, item[(order + before[:, None])[there]]
 

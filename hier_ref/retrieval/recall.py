@@ -1,33 +1,25 @@
 """Recall@K as a rank statistic: how many wrong items come before the first correct one.
 
 Derived in docs/7-retrieval.md. For a rank nothing is sorted: one minimum and two counts per
-query, in blocks of queries, so that memory does not grow with queries x gallery. The measures
-that look at more places are in `precision`, the keys and what rounding does to them in `keys`.
+query, in blocks of queries, so that memory does not grow with queries x gallery. What is done for
+each query is in `search`, the keys and what rounding does to them in `keys`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from hier_ref.poincare import gap
-from hier_ref.retrieval.keys import Codes, Points, ranking_keys
-from hier_ref.retrieval.order import in_order, in_parts
-from hier_ref.retrieval.precision import precision_at_r
+from hier_ref.retrieval.keys import ranking_keys
+from hier_ref.retrieval.members import Members
+from hier_ref.retrieval.search import MISS as MISS
+from hier_ref.retrieval.search import Ranking as Ranking
+from hier_ref.retrieval.search import Search
 
-MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
-BLOCK = 2**22  # keys held at once
+BLOCK = 2**24  # keys held at once
 DEEP = 32  # where R is beyond this part of the gallery, keys are computed in float64
 LONG = 2**14  # and so are those of longer points: float32 would bound nothing
-
-
-class Ranking(NamedTuple):
-    """What is known of each query; arrays (Q,) or, with one column per level, (Q, L)."""
-
-    rank: np.ndarray  # int64 (R1)
-    ties: np.ndarray  # int64 (R1)
-    r_precision: np.ndarray  # float64 (R4)
-    average_precision: np.ndarray  # float64 (R5)
+RIM = 64  # and those of a gallery with a gap below this part of 1, where it would bound little
 
 
 def rank_gallery(
@@ -47,9 +39,8 @@ def rank_gallery(
     another gallery too; `released_inshop_index` does the same (K56). Ranks and ties as in
     `first_hit_rank`, precisions as in `precision_at_r`, also for Raises.
     """
-    measures = (_count, precision_at_r)
     arguments = query, query_labels, gallery, gallery_labels, c, exclude_self
-    return Ranking(*_measured(measures, *arguments, released_inshop_index))
+    return _measured(True, *arguments, released_inshop_index)
 
 
 def first_hit_rank(
@@ -68,14 +59,12 @@ def first_hit_rank(
     Raises ValueError for empty sets, shapes that do not fit, NaN and points outside the ball.
     Source: derived in docs/7-retrieval.md.
     """
-    ranks, ties = _measured(
-        (_count,), query, query_labels, gallery, gallery_labels, c, exclude_self
-    )
-    return ranks, ties
+    found = _measured(False, query, query_labels, gallery, gallery_labels, c, exclude_self)
+    return found.rank, found.ties
 
 
 def _measured(
-    measures: tuple[Callable, ...],
+    precisions: bool,
     query: np.ndarray,
     query_labels: np.ndarray,
     gallery: np.ndarray,
@@ -83,24 +72,20 @@ def _measured(
     c: float,
     exclude_self: bool,
     exclude_same_index: bool = False,
-) -> list[np.ndarray]:
-    """Apply measures of (key, correct, keys, queries), by blocks of queries, level by level."""
+) -> Ranking:
+    """Rank by blocks of queries; without `precisions` these stay 0."""
     x, y = _points(query, gallery, exclude_self)
     x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
-    if x.shape[1] > LONG or (precision_at_r in measures and _deep(y_labels)):
+    levels = [Members(a, b) for a, b in zip(x_labels.T, y_labels.T, strict=True)]
+    gaps = _gaps_of_both(x, y, c)
+    deep = precisions and max(level.most for level in levels) * DEEP > len(y)
+    if deep or x.shape[1] > LONG or (gaps is not None and gaps.min() * RIM < 1):
         x, y = x.astype(np.float64), y.astype(np.float64)
-    keys = ranking_keys(x, y, c, _gaps_of_both(x, y, c))
-    blocks = []
+    search = Search(ranking_keys(x, y, c, gaps), levels, precisions, len(x))
     for rows in _blocks(len(x), len(y_labels)):
-        key, queries = keys.first(rows), np.arange(rows.start, rows.stop)
-        if exclude_self or exclude_same_index:
-            np.fill_diagonal(key[:, rows], np.inf)
-        levels, there = zip(x_labels[rows].T, y_labels.T, strict=True), key < np.inf
-        correct = ((a[:, None] == b) & there for a, b in levels)
-        found = ([a for m in measures for a in m(key, each, keys, queries)] for each in correct)
-        blocks.append([np.stack(arrays, axis=1) for arrays in zip(*found, strict=True)])
+        search.rank(rows, exclude_self or exclude_same_index)
     shape = np.shape(query_labels)
-    return [np.concatenate(parts).reshape(shape) for parts in zip(*blocks, strict=True)]
+    return Ranking(*(array.reshape(shape) for array in search.found))
 
 
 def recall_from_ranks(ranks: np.ndarray, ks: Sequence[int]) -> dict[int, float]:
@@ -133,46 +118,14 @@ def recall_at_k(
     return recall_from_ranks(ranks, ks)
 
 
-def _deep(labels: np.ndarray) -> bool:
-    """Return whether R of some level (N, L) reaches far into the gallery.
-
-    Many of the first R keys would then be so near to each other that float32 leaves their order
-    open: it is cheaper to have them in float64 at once.
-    """
-    counts = (np.unique(column, return_counts=True)[1].max() for column in labels.T)
-    return max(counts) * DEEP > len(labels)
-
-
-def _count(
-    key: np.ndarray, correct: np.ndarray, keys: Points | Codes, queries: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ranks, ties) of a block from its keys and which items are correct, both (M, N)."""
-    nearest = np.where(correct, key, np.inf).min(axis=1, keepdims=True)
-    found = np.isfinite(nearest)
-    nearest[~found] = 0
-    slack = keys.width(nearest) if isinstance(keys, Points) and not keys.sure else 0
-    closer = (key < nearest - slack).sum(axis=1)  # wrong: nothing correct is closer than nearest
-    rank = ((key <= nearest + slack) & ~correct).sum(axis=1)
-    ties = rank - closer
-    if isinstance(keys, Points):
-        for rows in in_parts(keys, queries, np.flatnonzero(found[:, 0] & (ties > 0))):
-            low, high = ((nearest + sign * slack)[rows] for sign in (-1, 1))
-            items = in_order(keys, queries[rows], key[rows], correct[rows], low, high)
-            hit = np.flatnonzero(items.correct)
-            hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
-            rank[rows] = closer[rows] + items.place()[hit]
-            ties[rows] = hit - items.start[hit]
-    return np.where(found[:, 0], rank, MISS), np.where(found[:, 0], ties, 0)
-
-
 def _gaps_of_both(x: np.ndarray, y: np.ndarray, c: float) -> np.ndarray | None:
     """Return the gaps of the gallery for c > 0, when both sets are in the ball."""
     if not 0 <= c < np.inf:
         raise ValueError(f"c = {c}, expected c > 0 (ball) or c = 0 (cosine)")
     if not c:
         return None
-    _gaps("query", x, c)
-    return _gaps("gallery", y, c)
+    gaps = _gaps("query", x, c)
+    return gaps if y is x else _gaps("gallery", y, c)
 
 
 def _gaps(name: str, points: np.ndarray, c: float) -> np.ndarray:
@@ -211,7 +164,8 @@ def _points(
         raise ValueError(f"query has {d} columns, gallery {e}, expected as many")
     if exclude_self and q != g:
         raise ValueError(f"{q} queries, {g} gallery items, expected as many to exclude_self")
-    return sets["query"].astype(dtype, copy=False), sets["gallery"].astype(dtype, copy=False)
+    query, gallery = (points.astype(dtype, copy=False) for points in sets.values())
+    return query, gallery
 
 
 def _columns(
