@@ -16,6 +16,7 @@ from hier_ref.baselines.embeddings import Embedding, baselines, raw
 from hier_ref.baselines.verdict import verdict
 from hier_ref.command import Parser, note, run_command
 from hier_ref.convention import CONVENTIONS
+from hier_ref.features.arrays import forget
 from hier_ref.features.contract import Features
 from hier_ref.retrieval.recall import Ranking, rank_gallery, recall_from_ranks
 from hier_ref.runs.folder import as_named, open_run, read_named
@@ -86,7 +87,10 @@ def _label_columns(part: Features) -> NDArray:
 
 
 def _in_blocks(embedding: Callable[[NDArray], NDArray], rows: NDArray) -> NDArray:
-    parts = [embedding(rows[start : start + ROWS]) for start in range(0, len(rows), ROWS)]
+    parts = []
+    for start in range(0, len(rows), ROWS):
+        parts.append(embedding(rows[start : start + ROWS]))
+        forget(rows)
     return np.concatenate(parts)
 
 

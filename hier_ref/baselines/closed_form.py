@@ -14,6 +14,7 @@ import scipy
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from hier_ref.features.arrays import forget
 from hier_ref.retrieval.recall import rank_gallery
 from hier_ref.training.head import layer_norm
 
@@ -68,7 +69,9 @@ def moments(
 
 
 def _look(f: NDArray, norm: Norm, rows: NDArray) -> NDArray:
-    return norm(np.asarray(f[rows], np.float64))
+    part = np.asarray(f[rows], np.float64)
+    forget(f)
+    return norm(part)
 
 
 def _around_own_mean(look: Norm, parts: list[NDArray], n: NDArray) -> tuple[NDArray, NDArray]:

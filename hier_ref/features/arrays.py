@@ -5,6 +5,7 @@ An `Entry` is what a header declares; nothing is allocated for it, and no data i
 """
 
 import math
+import mmap
 import os
 import zipfile
 from collections.abc import Callable, Iterator
@@ -76,6 +77,23 @@ def readable(path: Path, key: str) -> Iterator[None]:
         raise
     except Exception as error:
         refuse(path, key, f"{type(error).__name__} ({error})", "an array that can be read")
+
+
+def forget(array: np.ndarray) -> None:
+    """Let go of what has been read of an array (any shape) that is mapped from a file to read.
+
+    Its pages come again when they are touched; without this all of a file that is walked through
+    stays in memory. Other arrays are left alone.
+    """
+    owner: object = array
+    while owner is not None and not isinstance(owner, np.memmap):
+        owner = getattr(owner, "base", None)
+    if owner is None or getattr(owner, "mode", None) != "r":
+        return  # what a private mapping has changed would be lost
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def memory_size() -> float:

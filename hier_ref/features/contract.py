@@ -13,6 +13,7 @@ import numpy as np
 from hier_ref.features.arrays import (
     Entry,
     FeaturesError,
+    forget,
     memory_size,
     read_entries,
     readable,
@@ -230,6 +231,7 @@ def _check_finite(found: Features) -> None:
             row, column = bad[0]
             where = f"{block[row, column]} in row {start + row}, column {column}"
             refuse(found.source, "features", where, "finite numbers")
+        forget(block)
 
 
 def _check_class_names(found: Features) -> None:

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.features.arrays import forget
 from hier_ref.features.contract import CONTRACT, Features
 from hier_ref.files import FileError
 
 Arrays = dict[str, NDArray]
 RUN, SEAL = "run", "sha256"
+BLOCK = 2**24  # bytes looked at together
 
 
 def digest(features: Features) -> str:
@@ -30,8 +32,10 @@ def arrays_digest(arrays: Mapping[str, NDArray]) -> str:
     sha = hashlib.sha256()
     for key, array in arrays.items():
         sha.update(f"{key} {array.dtype.str} {array.shape}".encode())
-        flat = np.ascontiguousarray(array).reshape(-1)
-        sha.update(flat.view(np.uint8).data if flat.nbytes else b"")
+        for part in np.array_split(array, max(1, array.nbytes // BLOCK)) if array.ndim else [array]:
+            flat = np.ascontiguousarray(part).reshape(-1)
+            sha.update(flat.view(np.uint8).data if flat.nbytes else b"")
+            forget(array)
     return sha.hexdigest()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.features.arrays import forget
 from hier_ref.training.batch import GRADIENTS, Params, embed, group, rounded
 from hier_ref.training.config import Config
 from hier_ref.training.head import EPS, init_head
@@ -35,7 +36,10 @@ def check_features(features: NDArray, config: Config) -> None:
     """
     blocks = np.array_split(features, features.size // 2**20 + 1)
     with np.errstate(all="ignore"):  # a row whose squares overflow is spread enough
-        spreads = [np.std(rounded(block, config), axis=1, dtype=float) for block in blocks]
+        spreads = []
+        for block in blocks:
+            spreads.append(np.std(rounded(block, config), axis=1, dtype=float))
+            forget(block)
     typical, least = np.median(np.concatenate(spreads)), 1e-3 * EPS**0.5
     if typical < least:
         raise ValueError(
@@ -97,6 +101,7 @@ class Trainer:
     def _step(self, batch: NDArray, rng: np.random.Generator, number: int) -> dict[str, float]:
         """Move the parameters by one batch of image indices; return its losses."""
         f = rounded(self.features[self.rows[batch]], self.config)
+        forget(self.features)
         with np.errstate(all="ignore"):  # what overflows is refused here, not warned of
             gradient = GRADIENTS[self.config.gradients]
             losses, grads = gradient(self.params, f, self.labels[batch], rng, self.config)
