@@ -10,10 +10,10 @@ class Members:
         _, number = np.unique(
             np.concatenate([gallery_labels, query_labels]), return_inverse=True, equal_nan=False
         )
-        number = number.reshape(-1)
-        gallery, query = number[: len(gallery_labels)], number[len(gallery_labels) :]
-        self.items = np.argsort(gallery, kind="stable")
-        first, stop = (gallery[self.items].searchsorted(query, side) for side in ("left", "right"))
+        self.gallery, self.query = np.split(number.reshape(-1), [len(gallery_labels)])
+        self.items = np.argsort(self.gallery, kind="stable")
+        ordered = self.gallery[self.items]
+        first, stop = (ordered.searchsorted(self.query, side) for side in ("left", "right"))
         self.first, self.stop = first.tolist(), stop.tolist()
         self.most = int((stop - first).max())
 
@@ -21,9 +21,7 @@ class Members:
         """Return the correct items of one query, in ascending order."""
         return self.items[self.first[query] : self.stop[query]]
 
-    def among(self, queries: np.ndarray, size: int) -> np.ndarray:
-        """Return which of the items are correct for these queries, (M, size)."""
-        correct = np.zeros((len(queries), size), bool)
-        for row, query in zip(correct, queries, strict=True):
-            row[self.of(query)] = True
-        return correct
+    def correct(self, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return which items are correct for the query beside them, (N,), (N,) -> (N,)."""
+        right: np.ndarray = self.gallery[items] == self.query[queries]
+        return right

@@ -11,6 +11,7 @@ import numpy as np
 
 from hier_ref.retrieval.exact_keys import width
 from hier_ref.retrieval.keys import Points
+from hier_ref.retrieval.members import Members
 
 BLOCK = 2**20  # keys looked at together
 
@@ -41,21 +42,24 @@ def in_parts(keys: Points, queries: np.ndarray, rows: np.ndarray) -> Iterator[np
 
 def in_order(
     keys: Points,
+    members: Members,
     queries: np.ndarray,
     key: np.ndarray,
-    correct: np.ndarray,
-    low: np.ndarray | float,
+    low: np.ndarray,
     high: np.ndarray,
 ) -> Ordered:
     """Return the items from key low to high in their order, equal ones as ties  (R8) (K57).
 
-    Shapes: queries (M,), their keys (M, G) and which items are correct (M, G); low, high (M, 1).
+    Shapes: queries (M,), their keys (M, G), low (M,), high (M,).
     """
-    row, item = _by_key(key, (key >= low) & (key <= high))
+    found = [_between(*each) for each in zip(key, low, high, strict=True)]
+    row = np.repeat(np.arange(len(key)), [len(items) for items in found])
+    item = np.concatenate(found)
     apart = np.diff(key[row, item]) > keys.width(queries)[row[:-1]]
     start = _starts((row[1:] != row[:-1]) | apart)
-    item = item[np.argsort(2 * start + correct[row, item], kind="stable")]  # wrong first
-    right, value = correct[row, item], keys.copies[item]
+    right = members.correct(queries[row], item)
+    by = np.argsort(2 * start + right, kind="stable")  # wrong first
+    right, value = right[by], keys.copies[item[by]]
     for closer, bounds in keys.rungs:
         at = np.flatnonzero(_in_doubt(start, right, value))
         if not len(at):
@@ -80,16 +84,12 @@ def _cut(
     return by[np.lexsort((right[by], first))], first
 
 
-def _by_key(key: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (row, item), (N,), (N,), of the wanted of (M, G), sorted by key in each row."""
-    row, item = np.nonzero(wanted)
-    count = np.bincount(row, minlength=len(key))
-    before = np.cumsum(count) - count
-    table = np.full((len(key), count.max(initial=0)), np.inf, key.dtype)
-    table[row, np.arange(len(row)) - before[row]] = key[row, item]
-    order = np.argsort(table, axis=1, kind="stable")  # what is not there stays last
-    there = np.arange(table.shape[1]) < count[:, None]
-    return row, item[(order + before[:, None])[there]]
+def _between(key: np.ndarray, low: np.floating, high: np.floating) -> np.ndarray:
+    """Return the items of a query with keys (G,) from low to high, in the order of the keys."""
+    item = np.flatnonzero(key <= high)
+    near = key[item]
+    order = np.argsort(near)
+    return item[order[near.searchsorted(low, sorter=order) :]]
 
 
 def _starts(cut: np.ndarray) -> np.ndarray:

@@ -74,12 +74,12 @@ class Search:
     def _settle_ranks(
         self, keys: Points, level: int, key: np.ndarray, queries: np.ndarray, width: np.ndarray
     ) -> None:
+        members = self.levels[level]
         rank, ties = (array[queries, level] for array in self.found[:2])
         for rows in in_parts(keys, queries, np.flatnonzero(ties)):
-            correct = self._correct(level, key[rows], queries[rows])
-            first = np.where(correct, key[rows], np.inf).min(axis=1, keepdims=True)
-            low, high = first - width[rows, None], first + width[rows, None]
-            items = in_order(keys, queries[rows], key[rows], correct, low, high)
+            first = [key[n, members.of(queries[n])].min() for n in rows]
+            low, high = first - width[rows], first + width[rows]
+            items = in_order(keys, members, queries[rows], key[rows], low, high)
             hit = np.flatnonzero(items.correct)
             hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
             closer = rank[rows] - ties[rows]
@@ -89,19 +89,15 @@ class Search:
     def _settle_precisions(
         self, keys: Points, level: int, key: np.ndarray, queries: np.ndarray
     ) -> None:
-        _, _, pure, average = self.found
+        members, (_, _, pure, average) = self.levels[level], self.found
         limit = self.limit[queries, level].astype(key.dtype)
         for rows in in_parts(keys, queries, np.flatnonzero(limit < np.inf)):
-            correct = self._correct(level, key[rows], queries[rows])
-            low, high = -np.inf, limit[rows, None]
-            items = in_order(keys, queries[rows], key[rows], correct, low, high)
-            places = _places_of_hits(items, len(rows))
-            for query, right, place in zip(queries[rows], correct, places, strict=True):
-                both = from_places(place, int(np.count_nonzero(right)))
-                pure[query, level], average[query, level] = both
-
-    def _correct(self, level: int, key: np.ndarray, queries: np.ndarray) -> np.ndarray:
-        return self.levels[level].among(queries, key.shape[1]) & (key < np.inf)
+            low = np.full(len(rows), -np.inf, key.dtype)
+            items = in_order(keys, members, queries[rows], key[rows], low, limit[rows])
+            for n, place in zip(rows, _places_of_hits(items, len(rows)), strict=True):
+                hits = key[n, members.of(queries[n])]
+                both = from_places(place, int(np.count_nonzero(hits < np.inf)))
+                pure[queries[n], level], average[queries[n], level] = both
 
 
 def first_hit(
