@@ -7,9 +7,10 @@ import time
 class Progress:
     """The time that work takes, by the parts of it that are done."""
 
-    def __init__(self, left: float):
-        """Start the clock, with so many parts left."""
+    def __init__(self, left: float, patience: float = 0):
+        """Start the clock, with so many parts left; show nothing for the first seconds."""
         self.total, self.done, self.start = left, 0.0, time.monotonic()
+        self.patience = patience
 
     def step(self, doing: str, more: str = "", parts: float = 1) -> None:
         """Count some parts as done and show it, with the time left."""
@@ -22,7 +23,8 @@ class Progress:
         self._show("")
 
     def _show(self, text: str) -> None:
-        if sys.stderr.isatty():
+        patient = time.monotonic() - self.start < self.patience
+        if sys.stderr.isatty() and not patient:
             print(f"{text}\x1b[K", end="\r", file=sys.stderr, flush=True)
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hier_ref.poincare import gap
+from hier_ref.progress import Progress
 from hier_ref.retrieval.keys import ranking_keys
 from hier_ref.retrieval.members import Members
 from hier_ref.retrieval.search import MISS as MISS
@@ -82,8 +83,11 @@ def _measured(
     if deep or x.shape[1] > LONG or (gaps is not None and gaps.min() * RIM < 1):
         x, y = x.astype(np.float64), y.astype(np.float64)
     search = Search(ranking_keys(x, y, c, gaps), levels, precisions, len(x))
+    progress = Progress(len(x), patience=5)
     for rows in _blocks(len(x), len(y_labels)):
         search.rank(rows, exclude_self or exclude_same_index)
+        progress.step("ranking", parts=rows.stop - rows.start)
+    progress.expect(0)
     shape = np.shape(query_labels)
     return Ranking(*(array.reshape(shape) for array in search.found))
 
