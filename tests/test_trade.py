@@ -1,5 +1,6 @@
 """The trade of recall against hierarchy: plan, choice, resumption and tables, on made-up runs."""
 
+import depth
 import numpy as np
 import pytest
 import trade
@@ -144,11 +145,11 @@ def test_the_front_by_hand():
         made["setting"] = trade_plan.PLAIN[arm]
         return made | {"by_class": {name: [hit, hit] for name in names}}
 
-    rows = [final(arm, s, hit) for arm, hit in (("default", 500), ("lda", 400)) for s in (1, 2)]
+    rows = [final(arm, s, hit) for arm, hit in (("without", 500), ("lda", 400)) for s in (1, 2)]
     lines = trade_tables.table_front(rows, np.array([6, 2])).splitlines()
     change = "-10.0 (-10.0 .. -10.0)"
     assert f"| lda | - | - | linkage | 2 | 40.0 | {change} | 40.0 | {change} |" in lines[2]
-    assert "| default | - | - | linkage | 2 | 50.0 | +0.0 (+0.0 .. +0.0) |" in lines[3]
+    assert "| without | - | - | linkage | 2 | 50.0 | +0.0 (+0.0 .. +0.0) |" in lines[3]
 
 
 def test_proxies_start_at_means_of_the_largest_sets_the_root_first():
@@ -161,3 +162,47 @@ def test_proxies_start_at_means_of_the_largest_sets_the_root_first():
     )
     at_points = trade.placed(x, np.zeros((4, 3)), "points", config, rng)
     assert all((row == x).all(axis=1).any() for row in at_points)
+
+
+def test_what_is_hidden_has_the_planted_columns_and_reads_classes_that_do_not_train():
+    x, columns, read = depth.hidden(0.0, 0.0, 3)
+    assert x.shape == (len(columns), depth.WIDTH)
+    assert not set(columns[read, 0]) & set(columns[~read, 0])
+    assert set(columns[read, 1]) == set(columns[~read, 1])
+    rank = np.linalg.matrix_rank(x - x.mean(axis=0), tol=1e-6)
+    assert rank == depth.DIM
+    assert np.array_equal(x, depth.hidden(0.0, 0.0, 3)[0])
+
+
+def test_a_nuisance_is_shared_by_the_images_of_a_class():
+    plain, columns, _ = depth.hidden(0.0, 0.0, 3)
+    moved, _, _ = depth.hidden(0.0, 2.0, 3)
+    within = [
+        sum(np.var(x[columns[:, 0] == k], axis=0).sum() for k in np.unique(columns[:, 0]))
+        for x in (plain, moved)
+    ]
+    assert np.isclose(*within)
+    assert np.var(moved, axis=0).sum() > 2 * np.var(plain, axis=0).sum()
+
+
+def test_the_level_of_a_node_is_the_finest_column_it_is_of_one_kind_on():
+    # Merged from the left: the parents of {0, 1}, of {0, 1, 3}, of all.
+    x = np.array([[0.0], [1.0], [3.0], [7.0]])
+    tree = linkage_tree(np.abs(x - x.T))
+    columns = np.array([[0, 4], [0, 4], [1, 4], [2, 5]])
+    assert depth.level(tree, columns).tolist() == [0, 0, 0, 0, 0, 1, 2]
+
+
+def test_the_depth_tables_by_hand():
+    names = ["features", *depth.trees_shown()]
+    rows = [
+        {"noise": 1.0, "nuisance": 0.0, "seed": s}
+        | {"purity": {n: [0.1, 0.2, 0.3] if n == "features" else [0.1, 0.25, 0.4] for n in names}}
+        | {"radius": {"default": [-0.5, 0.5, 0.0, 0.0, 0.25]}}
+        for s in range(2)
+    ]
+    lines = depth.table_levels(rows).splitlines()
+    assert lines[2].startswith("| 1.0 | 0.0 | middle | 2 | 20.0 | +5.0 ± 0.0 | +5.0 ± 0.0 |")
+    assert lines[3].startswith("| 1.0 | 0.0 | top | 2 | 30.0 | +10.0 ± 0.0 |")
+    shown = "-0.50 ± 0.00 | +0.50 ± 0.00 | +0.00 ± 0.00 | +0.00 ± 0.00 | +0.25 ± 0.00 |"
+    assert depth.table_radius(rows).splitlines()[2] == f"| default | 0.0 | 2 | {shown}"

@@ -19,7 +19,7 @@ VALIDATION, TEST = "validation", "test"
 BUDGETS = (1, 5, 100)
 GOALS = {"levels": slice(1, 3), "labels": slice(0, 1)}  # of the purities: class, subgroup, group
 READINGS = {"linkage": ("linkage", "ball"), "proxies": ("lca", "nearest")}
-FIXED = ("raw", "whitened", "lda", "default")  # arms with a single setting
+FIXED = ("raw", "whitened", "lda", "without", "default")  # arms with a single setting
 
 # A number is drawn between the ends of a pair evenly in its logarithm; else one of a list.
 GENTLE = {"lr_head": (2e-5, 5e-3), "epochs": [0, 1, 2, 5, 10]}
@@ -50,6 +50,7 @@ PLAIN = {
     "kmeans": {"hier_weight": 0.0, "epochs": 5, "mix": 0.5, "beside": "32"},
     "hier": {"epochs": 5},
     "default": {"validate": 0.2},
+    "without": {"validate": 0.2, "hier_weight": 0.0},
     **{name: {"hier_weight": 0.0, "epochs": 0} for name in ("raw", "whitened", "lda")},
 }
 
