@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import trade
 import trade_plan
+import trade_scores
 import trade_tables
 
 from hier_ref.pairwise import pairwise_distance
@@ -107,7 +108,7 @@ def test_point_purity_averages_to_dendrogram_purity():
     z = 0.3 * rng.standard_normal((40, 3))
     labels = np.r_[np.arange(8), rng.integers(0, 8, 24), np.arange(8)]
     tree = linkage_tree(pairwise_distance(z, z, 0.1))
-    values = trade.point_purity(tree, labels)
+    values = trade_scores.point_purity(tree, labels)
     assert np.isclose(values.mean(), dendrogram_purity(tree, labels), rtol=1e-12)
 
 
@@ -115,7 +116,7 @@ def test_point_purity_by_hand():
     # Average linkage of 0, 1, 3, 7 on a line merges from the left.
     x = np.array([[0.0], [1.0], [3.0], [7.0]])
     tree = linkage_tree(np.abs(x - x.T))
-    found = trade.point_purity(tree, np.array([5, 9, 5, 9]))
+    found = trade_scores.point_purity(tree, np.array([5, 9, 5, 9]))
     np.testing.assert_allclose(found, [2 / 3, 1 / 2, 2 / 3, 1 / 2])
 
 

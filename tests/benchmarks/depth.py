@@ -27,9 +27,9 @@ import numpy as np
 import trade
 from numpy.typing import NDArray
 from study_compare import interval, markdown
+from trade_scores import chordal
 
-from hier_ref.losses import unit
-from hier_ref.pairwise import pairwise_distance, pairwise_sq
+from hier_ref.pairwise import pairwise_distance
 from hier_ref.poincare import logmap0
 from hier_ref.training.batch import embed, points
 from hier_ref.training.config import Config
@@ -88,12 +88,6 @@ def run(task: dict) -> dict:
         "purity": {name: np.round(found, 4).tolist() for name, found in scores.items()},
         "radius": {arm: np.round(found, 4).tolist() for arm, found in radii.items()},
     }
-
-
-def chordal(x: NDArray) -> Tree:
-    """Return average linkage by cosine of rows (N, D)."""
-    u = unit(x.astype(float))
-    return linkage_tree(np.sqrt(np.maximum(pairwise_sq(u, u), 0)))
 
 
 def depth_of(

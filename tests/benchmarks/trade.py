@@ -19,7 +19,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -28,22 +28,21 @@ import trade_plan
 import trade_tables
 from numpy.typing import NDArray
 from study_regimes import prepare
+from trade_scores import scores, trees_of
 
 from hier_ref.baselines.embeddings import Embedding, baselines
-from hier_ref.evaluate import ranking, scores_of
 from hier_ref.features.contract import Features, default_features, read_features
 from hier_ref.losses import unit
-from hier_ref.pairwise import pairwise_distance, pairwise_sq
+from hier_ref.pairwise import pairwise_distance
 from hier_ref.training.batch import embed, points, tangents
 from hier_ref.training.config import Config
 from hier_ref.training.fitting import Fit
 from hier_ref.training.trainer import mean_losses
-from hier_ref.tree.reading import RULES, linkage_tree, read_tree
-from hier_ref.tree.report import score
-from hier_ref.tree.structure import Tree
+from hier_ref.tree.reading import linkage_tree
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "trade.jsonl"
 OWN = ("margin_in", "tau_in", "proxy_start", "mix", "beside")
+COARSE = {"hier_weight": 0.0, "images_per_class": 30}  # of pseudo-labels there are few
 SAMPLE = 400  # images that distances and nodes at the start are found from
 
 
@@ -58,20 +57,24 @@ def prepared(data: str) -> tuple[NDArray, NDArray, Features]:
 
 
 def begun(inputs: NDArray, labels: NDArray, setting: dict, seed: int) -> Fit:
-    """Return a training at its start, margin and temperature turned into distances."""
+    """Return a training at its start, margin and temperature turned into distances.
+
+    A `proxy_start` holds for one training: a setting that has one validates no epoch.
+    """
     options = {name: value for name, value in setting.items() if name not in OWN}
     config = Config(**({"validate": 0.0} | options), seed=seed)
+    fit = Fit(inputs, labels, config)
+    if not config.hier_weight:
+        return fit
     rng = np.random.default_rng([seed, 5])
-    rows = rng.permutation(len(inputs))[:SAMPLE]
-    first = Fit(inputs, labels, replace(config, epochs=0))
-    x = tangents(inputs[rows], first.params, config)
-    if "proxies" not in first.params:
-        return Fit(inputs, labels, config)
-    l = placed(x, first.params["proxies"], setting.get("proxy_start", "random"), config, rng)
+    x = tangents(inputs[rng.permutation(len(inputs))[:SAMPLE]], fit.params, config)
+    l = placed(x, fit.params["proxies"], setting.get("proxy_start", "random"), config, rng)
     unit_of = float(np.median(pairwise_distance(points(x, config), points(l, config), config.c)))
     scaled = {n: unit_of * setting[f"{n}_in"] for n in ("margin", "tau") if f"{n}_in" in setting}
-    fit = Fit(inputs, labels, replace(config, **scaled))
-    fit.trainer.params["proxies"] = l
+    if scaled:
+        fit = Fit(inputs, labels, replace(config, **scaled))
+    if "proxy_start" in setting:
+        fit.trainer.params["proxies"] = l
     return fit
 
 
@@ -120,77 +123,37 @@ def mixed(share: float, one: Embedding, other: Embedding) -> Embedding:
     return both
 
 
+def embedded(task: dict) -> tuple[Embedding, Fit | None]:
+    """Return the embedding of a run, and its training where a single one made it."""
+    inputs, labels, _ = prepared(task["data"])
+    arm, setting, seed = task["arm"], task["setting"], task["seed"]
+    closed = baselines(inputs, labels, Config().embedding) if arm not in ("hier", "alone") else {}
+    if arm in closed:
+        return closed[arm], None
+    fit = trained(begun(inputs, labels, setting, seed))
+    own = partial(embed, params=fit.params, config=fit.config)
+    if arm == "mix":
+        return mixed(setting["mix"], own, closed[setting["beside"]]), None
+    if arm == "kmeans":
+        pseudo = clusters(inputs, labels, int(setting["beside"]), seed)
+        second = trained(begun(inputs, pseudo, COARSE | {"epochs": setting["epochs"]}, seed))
+        coarse = partial(embed, params=second.params, config=second.config)
+        return mixed(setting["mix"], own, coarse), None
+    return own, fit
+
+
 # ---- One run
 
 
 def run(task: dict) -> dict:
     """Train and score one run."""
-    start, (inputs, labels, scored) = time.process_time(), prepared(task["data"])
-    setting, arm, seed = task["setting"], task["arm"], task["seed"]
-    row, trees, fit = dict(task), {}, None
-    part = scored.part("test")
-    if arm in ("raw", "whitened", "lda"):
-        embedding = baselines(inputs, labels, Config().embedding)[arm]
-    else:
-        fit = trained(begun(inputs, labels, setting, seed))
-        embedding = lambda f: embed(f, fit.params, fit.config)  # noqa: E731
-    if arm == "mix":
-        other = baselines(inputs, labels, Config().embedding)[setting["beside"]]
-        embedding = mixed(setting["mix"], embedding, other)
-    elif arm == "kmeans":
-        pseudo = clusters(inputs, labels, int(setting["beside"]), seed)
-        options = {"hier_weight": 0.0, "epochs": setting["epochs"], "images_per_class": 30}
-        second = trained(begun(inputs, pseudo, options | {"batch": 180}, seed))
-        coarse = lambda f: embed(f, second.params, second.config)  # noqa: E731
-        embedding = mixed(setting["mix"], embedding, coarse)
-    elif fit is not None:
-        z, c = embedding(part.features), fit.config.c
-        trees["ball"] = linkage_tree(pairwise_distance(z, z, c))
-        row["radius"] = round(float(np.median(np.linalg.norm(z, axis=1))), 4)
-        if fit.config.hier_weight:
-            l = points(fit.params["proxies"], fit.config)
-            trees |= {rule: read_tree(z, l, c, rule) for rule in RULES}
-    u = unit(embedding(part.features).astype(float))
-    trees["linkage"] = linkage_tree(np.sqrt(np.maximum(pairwise_sq(u, u), 0)))
-    columns = np.column_stack([part.labels, part.levels])
-    found = ranking(scored, 0.0, embedding)
-    classes = scores_of(found, Config().recall_at)[0]
-    row["recall"] = np.round([100 * r for r in classes.recall.values()], 3).tolist()
-    row["map"] = round(100 * classes.map_at_r, 3)
-    row["trees"] = {n: [round(s.value, 4) for s in score(t, columns)] for n, t in trees.items()}
-    if task["stage"] == "final":
-        values = {"recall": found.rank[:, 0] < 1}
-        for name, tree in trees.items():
-            for level, column in zip(("subgroup", "group"), part.levels.T, strict=True):
-                values[f"{name} {level}"] = point_purity(tree, column)
-        row["by_class"] = {n: by_class(v, part.labels) for n, v in values.items()}
-    return row | {"seconds": round(time.process_time() - start, 1)}
-
-
-def by_class(values: NDArray, labels: NDArray) -> list[int]:
-    """Return the mean of values (N,) over each class, in thousandths, in the classes' order."""
-    _, of, n = np.unique(labels, return_inverse=True, return_counts=True)
-    return np.rint(1000 * np.bincount(of, weights=values) / n).astype(int).tolist()
-
-
-def point_purity(tree: Tree, labels: NDArray) -> NDArray:
-    """Return the share of each point in `dendrogram_purity` (Y4): labels (N,) -> (N,).
-
-    For a point, the mean over the others of its label of the label's share below their LCA; the
-    mean over points is the purity. NaN for a point that has no others.
-    """
-    _, of, count = np.unique(labels, return_inverse=True, return_counts=True)
-    inside = np.zeros((len(tree.parent), len(count)))
-    inside[np.arange(len(of)), of] = 1
-    for node in range(tree.root):
-        inside[tree.parent[node]] += inside[node]
-    total = np.zeros_like(inside)  # of purities, over the points that meet at an ancestor
-    for node in range(tree.root - 1, -1, -1):
-        above = tree.parent[node]
-        others = inside[above] - inside[node]
-        total[node] = total[above] + others * inside[above] / tree.subtree_size[above]
-    with np.errstate(invalid="ignore"):
-        return total[np.arange(len(of)), of] / (count[of] - 1)
+    start, scored = time.process_time(), prepared(task["data"])[2]
+    embedding, fit = embedded(task)
+    trees = trees_of(scored.part("test").features, embedding, fit)
+    return task | {
+        **scores(scored, embedding, trees, with_classes=task["stage"] == "final"),
+        "seconds": round(time.process_time() - start, 1),
+    }
 
 
 # ---- All runs
