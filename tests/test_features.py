@@ -1,6 +1,7 @@
 """The features file: what is accepted, and that each refusal is one line that names the cause."""
 
 import io
+import mmap
 import os
 import pickle
 import struct
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from hier_ref.features import arrays
 from hier_ref.features import contract as features
+from hier_ref.features.arrays import forget
 from hier_ref.features.contract import FeaturesError, default_features, half_split, read_features
 
 N, F = 12, 3
@@ -601,3 +603,29 @@ def test_damage_anywhere_is_read_or_refused(tmp_path_factory, name, data):
         assert "\n" not in str(error)
     else:
         assert np.isfinite(found.features).all() and len(found) == N
+
+
+def test_pages_of_a_mapped_file_are_let_go_of_and_come_again(tmp_path):
+    wanted = np.arange(2**21, dtype=np.float64).reshape(-1, 64)
+    np.save(tmp_path / "a.npy", wanted)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    for part in (mapped, mapped[3:], np.asarray(mapped)):
+        assert (part[-1] == wanted[-1]).all() and mapped.sum() == wanted.sum()
+        full = resident()
+        forget(part)
+        assert resident() < full - wanted.nbytes / 2
+        assert (mapped == wanted).all()
+
+
+def test_arrays_in_memory_and_private_mappings_are_not_let_go_of(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(9999))
+    for array in (np.zeros(9999), np.load(tmp_path / "a.npy", mmap_mode="c")):
+        array[:] = 7
+        forget(array)
+        assert (array == 7).all()
+
+
+def resident():
+    """Bytes of memory that this process holds, by Linux."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE

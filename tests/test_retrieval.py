@@ -7,11 +7,18 @@ from checks import exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hier_ref import threads
 from hier_ref.poincare import distance, gap, mobius_add, to_ball
-from hier_ref.retrieval import keys
+from hier_ref.retrieval import keys, search
 from hier_ref.retrieval import recall as retrieval
 from hier_ref.retrieval.keys import Points
-from hier_ref.retrieval.recall import MISS, first_hit_rank, recall_at_k, recall_from_ranks
+from hier_ref.retrieval.recall import (
+    MISS,
+    first_hit_rank,
+    rank_gallery,
+    recall_at_k,
+    recall_from_ranks,
+)
 
 # On a line through the origin, c = 1: distances from the origin are 2 artanh|x|.
 LINE = np.array([[0.1], [-0.2], [0.3], [-0.4], [0.5]])
@@ -187,6 +194,18 @@ def test_blocks_do_not_change_the_result(monkeypatch, step, exclude_self):
     want = first_hit_rank(z, labels, z, labels, 0.1, exclude_self)
     monkeypatch.setattr(retrieval, "BLOCK", step * len(z))
     np.testing.assert_array_equal(first_hit_rank(z, labels, z, labels, 0.1, exclude_self), want)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_threads_do_not_change_the_result(monkeypatch, count):
+    z, labels = scene()
+    levels = np.stack([labels, labels // 2], axis=1)
+    monkeypatch.setattr(threads, "_asked", [1])
+    want = rank_gallery(z, levels, z, levels, 0.1, True)
+    monkeypatch.setattr(threads, "_asked", [count])
+    monkeypatch.setattr(search, "ALONE", 0)
+    for got, alone in zip(rank_gallery(z, levels, z, levels, 0.1, True), want, strict=True):
+        assert got.tobytes() == alone.tobytes()
 
 
 def test_columns_of_labels_R1_are_ranked_as_if_alone():

@@ -106,7 +106,7 @@ def _lifted(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> Sides:
     x, y = ((points - middle).astype(dtype) for points in (x, y))
     x_sq, y_sq = (np.einsum("nd,nd->n", p, p, dtype=float) for p in (x, y))
     info, least = np.finfo(dtype), gaps.min()
-    share = (3 * dim + 32) * float(info.eps) / 2
+    share = (2 * dim + 32) * float(info.eps) / 2 + dim * 2.0**-53  # squares are summed in float64
     error = share * (x_sq + y_sq.max()) / least + 16 * (dim + 2) * float(info.tiny) / least
     lifted = np.empty((len(x), dim + 2), dtype), np.empty((len(y), dim + 2), dtype)
     lifted[0][:, :dim], lifted[0][:, dim], lifted[0][:, dim + 1] = x, 1, x_sq
