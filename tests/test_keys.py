@@ -120,7 +120,7 @@ def test_closer_keys_R7_of_directions_apart_by_one_rounding():
     assert (got[0] > 0).all()
 
 
-def test_width_R6_is_beyond_the_worst_that_the_bound_allows():
+def test_width_R7_is_beyond_the_worst_that_the_bound_allows():
     """Roots as far apart as may stand in the wrong order, at the largest rho and without."""
     for rho, sigma in [(0.01, 0), (0.01, 1e-3), (1e-5, 1e-5), (0, 1e-4), (2.0**-100, 2.0**-100)]:
         rho, sigma = mpmath.mpf(rho), mpmath.mpf(sigma)

@@ -20,7 +20,7 @@ Rung = tuple[Callable[[np.ndarray, np.ndarray], Pair], tuple[float, float]]
 
 
 def width(key: np.ndarray, rho: float, sigma: float) -> np.ndarray:
-    """Return how far from this key another may be for their order to be open  (R6).
+    """Return how far from this key another may be for their order to be open  (R7).
 
     Shapes: (..., N) -> (..., N). Domain: keys at least 0, rho at most 0.01. The roots of keys are
     known within rho of themselves and sigma besides.

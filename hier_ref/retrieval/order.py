@@ -4,7 +4,7 @@ Derived in docs/appendix-which-items-tie.md: sort, cut where the order is beyond
 closer only at pieces that hold right and wrong items of more than one value, rung by rung.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,18 +44,18 @@ def in_order(
     keys: Points,
     members: Members,
     queries: np.ndarray,
-    key: np.ndarray,
+    key: Sequence[np.ndarray],
     low: np.ndarray,
     high: np.ndarray,
 ) -> Ordered:
     """Return the items from key low to high in their order, equal ones as ties  (R8) (K57).
 
-    Shapes: queries (M,), their keys (M, G), low (M,), high (M,).
+    Shapes: queries (M,), their keys, M times (G,), low (M,), high (M,).
     """
     found = [_between(*each) for each in zip(key, low, high, strict=True)]
-    row = np.repeat(np.arange(len(key)), [len(items) for items in found])
-    item = np.concatenate(found)
-    apart = np.diff(key[row, item]) > keys.width(queries)[row[:-1]]
+    item, k = (np.concatenate(part) for part in zip(*found, strict=True))
+    row = np.repeat(np.arange(len(key)), [len(items) for items, _ in found])
+    apart = np.diff(k) > keys.width(queries)[row[:-1]]
     start = _starts((row[1:] != row[:-1]) | apart)
     right = members.correct(queries[row], item)
     by = np.argsort(2 * start + right, kind="stable")  # wrong first
@@ -84,12 +84,13 @@ def _cut(
     return by[np.lexsort((right[by], first))], first
 
 
-def _between(key: np.ndarray, low: np.floating, high: np.floating) -> np.ndarray:
-    """Return the items of a query with keys (G,) from low to high, in the order of the keys."""
+def _between(key: np.ndarray, low: np.floating, high: np.floating) -> tuple[np.ndarray, np.ndarray]:
+    """Return the items (N,) with keys (G,) from low to high, in the order of these, and them."""
     item = np.flatnonzero(key <= high)
     near = key[item]
     order = np.argsort(near)
-    return item[order[near.searchsorted(low, sorter=order) :]]
+    order = order[near.searchsorted(low, sorter=order) :]
+    return item[order], near[order]
 
 
 def _starts(cut: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ class Search:
         for rows in in_parts(keys, queries, np.flatnonzero(ties)):
             first = [key[n, members.of(queries[n])].min() for n in rows]
             low, high = first - width[rows], first + width[rows]
-            items = in_order(keys, members, queries[rows], key[rows], low, high)
+            items = in_order(keys, members, queries[rows], [key[n] for n in rows], low, high)
             hit = np.flatnonzero(items.correct)
             hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
             closer = rank[rows] - ties[rows]
@@ -93,7 +93,7 @@ class Search:
         limit = self.limit[queries, level].astype(key.dtype)
         for rows in in_parts(keys, queries, np.flatnonzero(limit < np.inf)):
             low = np.full(len(rows), -np.inf, key.dtype)
-            items = in_order(keys, members, queries[rows], key[rows], low, limit[rows])
+            items = in_order(keys, members, queries[rows], [key[n] for n in rows], low, limit[rows])
             for n, place in zip(rows, _places_of_hits(items, len(rows)), strict=True):
                 hits = key[n, members.of(queries[n])]
                 both = from_places(place, int(np.count_nonzero(hits < np.inf)))
