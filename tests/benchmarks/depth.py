@@ -7,7 +7,7 @@ The points of `hier_ref.tree.planted` (three levels, 4 each, 16 dimensions) beco
 tangent vectors, hidden in three ways: isotropic noise, a nuisance that all images of a class share
 (in `NUISANCE` directions, on top of which classes differ by chance), both in standard deviations
 of the clean features, and a random rotation of it all into `WIDTH` dimensions. A head is trained
-on the classes of one half of each finest but one group and read on the other half, with HIER and
+on every other class and read on the rest, with HIER and
 without. Each run is one line of docs/depth.jsonl, not run again; the table comes at the end,
 of all runs; --tables prints it alone.
 
