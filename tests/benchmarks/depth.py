@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 nice python tests/benchmarks/depth.py [--seeds N]
     OMP_NUM_THREADS=1 python tests/benchmarks/depth.py --one 2 2 0     (noise, nuisance, seed)
 
-The points of `hier_ref.tree.planted` (three levels, 4 each, 16 dimensions) become features by their
+The points of `hier_ref.tree.planted` (4, 4 and 8 children, 16 dimensions) become features by their
 tangent vectors, hidden in three ways: isotropic noise, a nuisance that all images of a class share
 (in `NUISANCE` directions, on top of which classes differ by chance), both in standard deviations
 of the clean features, and a random rotation of it all into `WIDTH` dimensions. A head is trained
