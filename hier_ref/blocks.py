@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from hier_ref.choice import Rule, among, choice_weights_vjp, farther, farther_vjp, rates
 
+# glibc gives freed memory back to the system at once, and fetches each page of the next temporary
+# anew, until it has seen a large array come and go. This one is never touched.
+np.empty(3 * 2**20)
+
 
 class Judged(NamedTuple):
     """What is known of some triplets once they are judged."""
@@ -79,7 +83,7 @@ def judge(
     if rule.convention.straight_through:
         v = _sparse(s, members, len(d)) @ d  # (H2'): the cotangent of each weight
         to_pair = choice_weights_vjp(v, _normed(w_pair[keep]), rule.tau)
-        to_triple = choice_weights_vjp(-v, _normed(w_triple[keep]), rule.tau)
+        to_triple = choice_weights_vjp(np.negative(v, out=v), _normed(w_triple[keep]), rule.tau)
         grad_d = _through_maxima(to_pair, to_triple, far, pairs, keep, members[:, 2], rule, len(d))
     else:
         grad_d = np.zeros_like(d)
@@ -125,11 +129,13 @@ def _through_maxima(
     rule: Rule,
     n: int,
 ) -> NDArray:
-    """Send cotangents of both `far`, (T, P) each, back to the distances (n, P)."""
+    """Send cotangents of both `far`, (T, P) each and overwritten, back to the distances (n, P)."""
     onwards = farther_vjp(to_triple, far.pair[pairs.of[keep]], far.k[keep], rule)
-    rest = _sums(to_pair + onwards, pairs.of[keep], len(far.pair))  # a row for each pair
+    to_pair += onwards
+    to_triple -= onwards  # what is left is k's
+    rest = _sums(to_pair, pairs.of[keep], len(far.pair))  # a row for each pair
     to_i = farther_vjp(rest, far.i, far.j, rule)
-    rows = np.concatenate([to_triple - onwards, to_i, rest - to_i])  # to k, to i, to j
+    rows = np.concatenate([to_triple, to_i, rest - to_i])
     return _sums(rows, np.concatenate([k, pairs.i, pairs.j]), n)
 
 

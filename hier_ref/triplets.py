@@ -77,7 +77,8 @@ class Draws:
             times = [arrival_times(np.random.default_rng([*path, k]), size, dtype) for k in (0, 1)]
         else:
             times = [np.exp(-g[rows].astype(dtype)) for g in gumbel]
-        pair, triple = (np.maximum(e, np.finfo(dtype).tiny ** 0.4) for e in times)  # (K22)
+        least = np.finfo(dtype).tiny ** 0.4  # (K22)
+        pair, triple = (np.maximum(e, least, out=e) for e in times)
         return triplets[rows], pair, triple
 
 
