@@ -40,7 +40,8 @@ def threads() -> int:
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield the result of each item, in their order, while threads work on the next ones.
 
-    What fails raises where its result would come. NumPy's error state is that of the caller.
+    What fails raises where its result would come, and what has not begun by then is not begun.
+    NumPy's error state is that of the caller.
     """
     count, state = threads(), np.geterr()
 
@@ -51,11 +52,15 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
     if count == 1:
         yield from map(work, items)
         return
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(count) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(shielded, item))
-            if len(waiting) > 2 * count:  # few results wait, so memory stays small
+        try:
+            for item in items:
+                waiting.append(pool.submit(shielded, item))
+                if len(waiting) > 2 * count:  # few results wait, so memory stays small
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:  # after a failure, an interrupt, or where nobody takes the rest
+            for future in waiting:
+                future.cancel()

@@ -343,6 +343,13 @@ def test_other_types_of_features_are_converted(dtype):
     np.testing.assert_array_equal(first_hit_rank(x, labels, x, labels, 0, True)[0] - want[0], 0)
 
 
+def test_large_labels_of_different_integer_types_do_not_become_floats():
+    z = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    gallery = np.array([2**53 + 1, 2**53, 7], np.uint64)
+    got = recall_at_k(z, np.array([2**53, 2**53, 7]), z, gallery, (1, 2), 0.0, exclude_self=False)
+    assert got == {1: 2 / 3, 2: 1.0}
+
+
 def test_labels_may_be_any_integers_or_words():
     z, labels = scene()
     want = first_hit_rank(z, labels, z, labels, 0.1, True)

@@ -57,6 +57,20 @@ def test_few_results_wait(count):
     assert len(begun) <= 2 * count + 2
 
 
+def test_after_a_failure_nothing_more_is_begun():
+    use_threads(1 + 1)
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        time.sleep(0.02)
+        return 1 / item
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(work, [0] + [1] * 50))
+    assert len(begun) <= 4
+
+
 def test_numpys_error_state_is_the_callers():
     use_threads(2)
     with np.errstate(divide="ignore"):

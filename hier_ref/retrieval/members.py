@@ -7,9 +7,10 @@ class Members:
     """The correct items of every query under one kind of labels, (Q,) and (G,)."""
 
     def __init__(self, query_labels: np.ndarray, gallery_labels: np.ndarray):
-        _, number = np.unique(
-            np.concatenate([gallery_labels, query_labels]), return_inverse=True, equal_nan=False
-        )
+        labels = gallery_labels, query_labels
+        if {each.dtype.kind for each in labels} == set("iu"):  # together they would become floats
+            labels = gallery_labels.astype(object), query_labels.astype(object)
+        _, number = np.unique(np.concatenate(labels), return_inverse=True, equal_nan=False)
         self.gallery, self.query = np.split(number.reshape(-1), [len(gallery_labels)])
         self.items = np.argsort(self.gallery, kind="stable")
         ordered = self.gallery[self.items]
