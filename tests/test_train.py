@@ -21,7 +21,8 @@ from hier_ref.features.contract import default_features
 from hier_ref.files import read_arrays, write_arrays
 from hier_ref.runs.folder import CHECKPOINT, CONFIG, HEAD, METRICS, RESULT, open_run
 from hier_ref.train import main, make_parser
-from hier_ref.training import batch, trainer
+from hier_ref.training import batch as one_batch
+from hier_ref.training import trainer
 from hier_ref.training.config import Config
 from hier_ref.tree.report import main as tree
 
@@ -213,9 +214,9 @@ def interrupt_at(monkeypatch, batch):
     def gradient(*args):
         if next(calls) == batch:
             raise KeyboardInterrupt
-        return batch.batch_gradient(*args)
+        return one_batch.batch_gradient(*args)
 
-    monkeypatch.setitem(batch.GRADIENTS, "explicit", gradient)
+    monkeypatch.setitem(one_batch.GRADIENTS, "explicit", gradient)
 
 
 # 4 epochs of 2 batches, evaluated after epochs 2 and 4
@@ -690,7 +691,7 @@ def test_help_teaches_every_option():
 
 
 def test_options_arrive_as_they_are_and_defaults_are_those_of_config():
-    parser, given = make_parser(), {"features", "out", "resume", "no_pictures", "images"}
+    parser, given = make_parser(), {"features", "out", "resume", "no_pictures", "images", "threads"}
     assert vars(parser.parse_args([])).keys() == given
     for each in fields(Config):
         argv = words(**{each.name: each.default})
@@ -728,5 +729,5 @@ def test_points_of_the_longest_clip_stay_inside_the_ball(dtype, longest, rng):
     config = Config(dtype=dtype, clip=longest / np.sqrt(c), embedding=64, proxies=1)
     params = trainer.init_params(config, 12, 3)
     params["head.weight"] *= 1000
-    z = batch.embed(rng.standard_normal((2000, 12)), params, config).astype(np.longdouble)
+    z = one_batch.embed(rng.standard_normal((2000, 12)), params, config).astype(np.longdouble)
     assert np.max(np.sum(z**2, axis=1)) * c < 1
