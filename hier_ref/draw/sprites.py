@@ -14,7 +14,7 @@ from PIL import Image
 from hier_ref.draw.canvas import thumbnail
 
 SIDE, ACROSS = 48, 16  # pixels of a picture, a multiple of JPEG's 16; pictures in a row of a sheet
-MOST = 2_200_000  # bytes of all sheets together
+MOST = 1_700_000  # bytes of all sheets together
 QUALITY = 60
 
 
