@@ -73,7 +73,10 @@ def follower(convention, number):
     each = textbook(convention, arithmetics[number % len(arithmetics)])
 
     def candidate(case):
-        stages = reference(case, each)
+        try:
+            stages = reference(case, each)
+        except ValueError:  # its float32 has a point on the boundary, where no distance is asked
+            return reference(case, convention)
         return stages | by_autograd(case, each, stages)
 
     return candidate
