@@ -13,6 +13,7 @@ from hier_ref.convention import EXACT, RELEASED
 from hier_ref.hier import hier_grad
 from hier_ref.oracle import load_suite, reference
 from hier_ref.oracle.budgets import ROUNDINGS, budgets
+from hier_ref.oracle.budgets import _softmax as budgets_of_softmax
 from hier_ref.oracle.cases import CASES
 from hier_ref.oracle.drawing import drawn, margins
 from hier_ref.oracle.stages import INTEGER, NEEDS, Graph, error
@@ -54,6 +55,19 @@ def test_every_stage_follows_from_those_it_needs(convention):
         given = {name: stages[name] for name in NEEDS[stage]}
         follows = Graph(case, convention, given).follows(stage)
         assert error(stage, follows, stages[stage]) < 1e-14, stage
+
+
+def test_weights_as_exp_of_a_difference_lose_what_V3_grants():
+    """(V3): in float32, where tau is least: more than rounding the result, less than granted."""
+    case = min((entry.case for entry in SUITE.values()), key=lambda case: case.tau)
+    stages, (pair, _) = reference(case, EXACT), case.gumbel_data
+    i, j, _ = case.triplets_data.T
+    s = pair - np.maximum(stages["d_zl"][i], stages["d_zl"][j]) / case.tau
+    right = np.exp(s - np.logaddexp.reduce(s, axis=1, keepdims=True))
+    short = s.astype("f4")
+    found = np.exp(short - np.logaddexp.reduce(short, axis=1, keepdims=True))
+    off = np.max(np.abs(found - right)) / np.finfo("f4").eps
+    assert 2 < off < budgets_of_softmax(case, stages)
 
 
 @pytest.mark.parametrize("name", ["std-00", "edge-9", "twins"])
