@@ -144,7 +144,7 @@ def _normed(w: NDArray) -> NDArray:
     return w
 
 
-def _sparse(values: NDArray, columns: NDArray, n: int) -> scipy.sparse.csr_array:
+def _sparse(values: NDArray, columns: NDArray, n: int) -> "scipy.sparse.csr_array":
     """Return the matrix (T, n) with values (T, M) in given columns (T, M) of each row."""
     t, m = columns.shape
     start = np.arange(t + 1) * m
