@@ -65,6 +65,7 @@ def judge(
     d (N, P), triplets (T, 3), pair and triple (T, P), which are overwritten. The gradient is that
     of the sum of all hinges.
     """
+    triplets = triplets.astype(np.int64)  # products of narrow indices would wrap around
     pairs = pairs_of(triplets, len(d))
     far = Far(d[pairs.i], d[pairs.j], farther(d[pairs.i], d[pairs.j], rule), d[triplets[:, 2]])
     w_pair, w_triple = _races(far, pairs, triplets, pair, triple, rule, own_ancestor)

@@ -156,6 +156,18 @@ def test_blocks_do_not_change_the_result(monkeypatch):
         assert relative(got, want) < 1e-13
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint64])
+def test_triplets_of_any_integers_give_the_same(dtype, rng):
+    """200 points and 30 proxies: products of their numbers do not fit into 8 or 16 bits."""
+    most = min(200, np.iinfo(dtype).max)
+    x, proxies = rng.standard_normal((200, 4)), rng.standard_normal((30, 4))
+    draws = [rng.integers(0, n, (400, 3)) for n in (most, 30)]
+    want = hier_grad(x, proxies, Draws(*draws, seed=9), margin=1.0)
+    got = hier_grad(x, proxies, Draws(*(t.astype(dtype) for t in draws), seed=9), margin=1.0)
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("count", [2, 3, 7])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_number_of_threads_gives_the_same_bytes(count, dtype, monkeypatch, rng):

@@ -350,6 +350,22 @@ def test_large_labels_of_different_integer_types_do_not_become_floats():
     assert got == {1: 2 / 3, 2: 1.0}
 
 
+def test_labels_without_an_order_are_compared_one_by_one():
+    z = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    labels = np.array(["a", "a", None, 7], object)
+    assert recall_at_k(z, labels, z, labels, (1,), 0.0, exclude_self=True) == {1: 0.5}
+    words = np.array(["a", "a", "b", "b"])
+    got = recall_at_k(z, words, z, words.astype(object), (1,), 0.0, exclude_self=False)
+    assert got == {1: 1.0}
+
+
+@pytest.mark.parametrize("other", [[b"1", b"1", b"2", b"2"], [1, 1, 2, 2], [1.0, 1.0, 2.0, 2.0]])
+def test_words_and_numbers_are_never_the_same_class(other):
+    z, words = np.eye(4), np.array(["1", "1", "2", "2"])
+    with pytest.raises(ValueError, match="expected one kind"):
+        recall_at_k(z, words, z, np.array(other), (1,), 0.0, exclude_self=False)
+
+
 def test_labels_may_be_any_integers_or_words():
     z, labels = scene()
     want = first_hit_rank(z, labels, z, labels, 0.1, True)

@@ -3,14 +3,25 @@
 import numpy as np
 
 
+def _numbers(gallery: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Give equal labels of both equal numbers, (G + Q,); ValueError for words beside numbers."""
+    kinds = {labels.dtype.kind for labels in (gallery, query)}
+    if len(kinds) > 1 and kinds & set("USM") and "O" not in kinds:
+        found = f"labels of queries are {query.dtype}, of the gallery {gallery.dtype}"
+        raise ValueError(f"{found}: expected one kind")
+    if len(kinds) > 1 or "O" in kinds:  # as one array they could be floats, or have no order
+        known: dict[object, int] = {}
+        both = [*gallery.tolist(), *query.tolist()]
+        return np.array([known.setdefault(label, len(known)) for label in both])
+    _, number = np.unique(np.concatenate([gallery, query]), return_inverse=True, equal_nan=False)
+    return number
+
+
 class Members:
     """The correct items of every query under one kind of labels, (Q,) and (G,)."""
 
     def __init__(self, query_labels: np.ndarray, gallery_labels: np.ndarray):
-        labels = gallery_labels, query_labels
-        if {each.dtype.kind for each in labels} == set("iu"):  # together they would become floats
-            labels = gallery_labels.astype(object), query_labels.astype(object)
-        _, number = np.unique(np.concatenate(labels), return_inverse=True, equal_nan=False)
+        number = _numbers(gallery_labels, query_labels)
         self.gallery, self.query = np.split(number.reshape(-1), [len(gallery_labels)])
         self.items = np.argsort(self.gallery, kind="stable")
         ordered = self.gallery[self.items]
