@@ -199,12 +199,37 @@ def test_only_a_difference_beyond_its_interval_is_bold():
     assert study_compare.difference([12, 13, 14], [1, 1, 1]) == "**+12.00 ± 2.48**"
 
 
-def test_pairs_are_split_by_how_far_the_one_without_hier_is_behind_the_best_of_its_case():
+def test_a_difference_that_survives_all_comparisons_is_marked():
+    # t with 2 degrees of freedom: the half width over that of 95% at a level of 0.05 / 216
+    level = 1 - 0.05 / study_compare.COMPARISONS
+    ratio = level * (2 / (1 - level**2)) ** 0.5 / (0.95 * (2 / (1 - 0.95**2)) ** 0.5)
+    for factor, mark in ((0.99, ""), (1.01, "†")):
+        mean = factor * ratio * study_compare.interval([-1, 0, 1])[1]
+        found = study_compare.difference([mean - 1, mean, mean + 1], [0, 0, 0])
+        assert found == f"**{mean:+.2f} ± 2.48**{mark}"
+
+
+def test_pairs_are_split_by_the_learning_rate_that_both_drew():
+    rates = (1e-3, 2e-3, 3e-3, 0.02)  # the plain range has its middle at 0.0039
     rows = [row(n, score, 0) for n, score in enumerate((80, 76, 75, 70))]
-    rows += [row(n, score, 0, "hier") for n, score in enumerate((79, 77, 76, 72))]
-    rows += [row(0, 50, 0, loss="PA"), row(0, 40, 0, "hier", loss="PA")]
+    rows += [row(n, score, 0, "hier") for n, score in enumerate((79, 77, 72, 72))]
+    for each in rows:
+        each["config"]["lr_head"] = rates[each["trial"]]
     plain = study_regime_tables.table_regime_trials(rows).splitlines()[2]
-    assert plain == "| plain | 3 | 1 | -3.33 ± 14.56 | 2 | 2 |  |"
+    assert plain == "| plain | 3 | 1 | -1.00 ± 4.97 | 1 | 1 |  |"
+
+
+def test_a_split_by_the_learning_rate_shows_no_gain_where_there_is_none():
+    rng, rows = np.random.default_rng(0), []
+    for trial in range(400):
+        for name in ("alone", "hier"):
+            made = row(trial, float(rng.normal(70, 5)), 0, name)
+            made["config"]["lr_head"] = (1e-3, 2e-2)[trial % 2]
+            rows.append(made)
+    halves = study_regime_tables.table_regime_trials(rows).splitlines()[2].split(" | ")
+    for cell in (halves[3], halves[6]):
+        mean, _, half = cell.strip(" |").split(" ")
+        assert abs(float(mean)) < 1.5 * float(half)
 
 
 def test_a_run_is_scored_and_says_how_hard_hier_pushes():

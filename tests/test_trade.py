@@ -3,6 +3,7 @@
 import depth
 import numpy as np
 import pytest
+import released_tree
 import trade
 import trade_plan
 import trade_scores
@@ -207,3 +208,21 @@ def test_the_depth_tables_by_hand():
     assert lines[3].startswith("| 1.0 | 0.0 | top | 2 | 30.0 | +10.0 ± 0.0 |")
     shown = "-0.50 ± 0.00 | +0.50 ± 0.00 | +0.00 ± 0.00 | +0.00 ± 0.00 | +0.25 ± 0.00 |"
     assert depth.table_radius(rows).splitlines()[2] == f"| default | 0.0 | 2 | {shown}"
+
+
+def test_agreement_is_the_share_of_pairs_in_the_right_order_ties_half():
+    rank = np.array([1.0, 2.5, 2.5, 4.0, 5.0])
+    near = np.array([False, False, True, False, True])
+    # 2.5 beats 1, ties 2.5, loses to 4; 5 beats all three
+    assert released_tree.agreement(rank, near) == (1 + 0.5 + 0 + 3) / 6
+
+
+def test_a_tree_of_classes_in_their_order_knows_it_and_a_shuffled_one_does_not():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(40), 5)
+    for names, low, high in ((np.arange(40), 0.75, 1.0), (rng.permutation(40), 0.4, 0.6)):
+        x = names[y][:, None] + rng.uniform(-0.3, 0.3, (200, 1))
+        tree = linkage_tree(np.abs(x - x.T))
+        found = released_tree.orders({"linkage": tree, "lca": tree, "lca, turned": tree}, y, rng)
+        assert low < found["linkage"][0] < high and 0 < found["linkage"][1] < 0.1
+        assert found["linkage and lca"] == found["linkage"]

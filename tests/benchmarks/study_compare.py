@@ -8,6 +8,7 @@ from study_plan import TUNED, Case, best, case_of, selected
 
 ARMS = {"alone": "alone", "hier": "+ HIER", "twin": "twin"}
 SHOWN = ("R@1", "R@8", "MAP@R", "subgroup", "group")  # of these, where there is less room
+COMPARISONS = 216  # differences in the tables of final runs
 MEASURES = ("R@1", "R@2", "R@4", "R@8", "MAP@R", "subgroup", "group")
 
 
@@ -17,18 +18,23 @@ def measures(row: dict, how: str) -> np.ndarray:
     return np.array([*found["recall"], found["map"], *found["levels"]])
 
 
-def interval(differences: Iterable[float]) -> tuple[float, float]:
-    """Return mean and half width of the 95% interval of Student's t of paired differences (n,)."""
+def interval(differences: Iterable[float], comparisons: int = 1) -> tuple[float, float]:
+    """Return mean and half width of the 95% interval of Student's t of paired differences (n,).
+
+    With more comparisons, of the interval that covers all of them at once (Bonferroni).
+    """
     d = np.asarray(list(differences), float)
-    half = student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    half = student.ppf(1 - 0.025 / comparisons, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
     return float(d.mean()), float(half)
 
 
 def difference(a: Iterable[float], b: Iterable[float]) -> str:
-    """Show a - b with its interval; bold where the interval leaves out 0."""
-    mean, half = interval(np.subtract(list(a), list(b)))
+    """Show a - b with its interval; bold where it leaves out 0, † where that of all does."""
+    change = np.subtract(list(a), list(b))
+    mean, half = interval(change)
     shown = f"{mean:+.2f} ± {half:.2f}"
-    return f"**{shown}**" if abs(mean) > half else shown
+    every = "†" if abs(mean) > interval(change, COMPARISONS)[1] else ""
+    return f"**{shown}**{every}" if abs(mean) > half else shown
 
 
 def retrieval(row: dict) -> str:
@@ -114,20 +120,27 @@ def table_finals(rows: list[dict]) -> str:
     return markdown(("loss", "", *MEASURES), lines)
 
 
+def columns(values: np.ndarray, shown: Iterable[str]) -> list[np.ndarray]:
+    """Return some of the columns of measures (S, M)."""
+    return [values[:, MEASURES.index(name)] for name in shown]
+
+
 def compared(a: np.ndarray, b: np.ndarray, shown: Iterable[str] = SHOWN) -> list[str]:
     """Show the paired differences a - b of measures (S, M), some of them."""
-    columns = [MEASURES.index(name) for name in shown]
-    return [difference(a[:, column], b[:, column]) for column in columns]
+    return [difference(change, 0 * change) for change in columns(a - b, shown)]
 
 
 def table_differences(rows: list[dict]) -> str:
-    """Return the paired differences of the final runs."""
-    lines = []
+    """Return the paired differences of the final runs, and their means over all cases."""
+    lines, changes = [], []
     for case, found in tuned(rows).items():
         alone, hier, twin = (found["values"][arm] for arm in ARMS)
         lines.append([title(case), *compared(hier, alone), *compared(hier, twin, ("R@1",))])
+        changes.append([*columns(hier - alone, SHOWN), *columns(hier - twin, ("R@1",))])
+    pooled = [difference(column, 0 * column) for column in np.mean(changes, axis=2).T]
     first, *others = SHOWN
-    return markdown(("loss", f"less alone: {first}", *others, "less its twin: R@1"), lines)
+    heads = ("loss", f"less alone: {first}", *others, "less its twin: R@1")
+    return markdown(heads, [*lines, [f"all {len(lines)}", *pooled]])
 
 
 def pairs(rows: list[dict]) -> list[tuple[dict, dict]]:

@@ -1,6 +1,6 @@
 """Turn docs/study.jsonl into the tables of the chapters: python tests/benchmarks/study_tables.py.
 
-Writes each table between its marks in docs/15-does-hier-help.md and docs/9-losses.md; a test
+Writes each table between its marks in docs/appendix-nine-losses.md and docs/9-losses.md; a test
 compares them.
 """
 
@@ -34,7 +34,7 @@ from study_regime_tables import (
 from hier_ref.losses import LOSSES
 
 DOCS = RESULTS.parent
-CHAPTERS = ("15-does-hier-help.md", "9-losses.md")
+CHAPTERS = ("appendix-nine-losses.md", "9-losses.md")
 
 
 def table_claims(rows: list[dict]) -> str:
