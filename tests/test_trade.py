@@ -1,5 +1,7 @@
 """The trade of recall against hierarchy: plan, choice, resumption and tables, on made-up runs."""
 
+import json
+
 import depth
 import numpy as np
 import pytest
@@ -135,9 +137,17 @@ def test_a_mix_has_the_mean_of_both_cosines():
 
 def test_an_interval_without_spread_is_its_mean_and_weighs_classes_by_their_images():
     same = np.array([[1.0, 1.0], [1.0, 1.0]])
-    assert trade_tables.interval(same, np.array([3, 1])) == (1.0, 1.0, 1.0)
-    mean, low, high = trade_tables.interval(np.array([[0.0, 4.0]]), np.array([3, 1]))
+    assert trade_tables.interval(same, np.array([3, 1])) == (1.0, 1.0, 1.0, 0.0)
+    mean, low, high, error = trade_tables.interval(np.array([[0.0, 4.0]]), np.array([3, 1]))
     assert (mean, low, high) == (1.0, 0.0, 4.0)
+    expected = np.std([0, 1, 1, 4])  # both classes drawn twice, or each once in either order
+    assert abs(error / expected - 1) < 0.1  # a thousand draws
+
+
+def test_a_change_is_bold_beyond_its_interval_and_marked_beyond_that_of_all():
+    assert trade_tables.Change(1.0, -0.1, 2.1, 0.55).shown(1) == "+1.0 (-0.1 .. +2.1)"
+    assert trade_tables.Change(1.0, 0.1, 1.9, 0.45).shown(1) == "**+1.0 (+0.1 .. +1.9)**†"
+    assert trade_tables.Change(1.0, 0.1, 1.9, 0.45).shown(20) == "**+1.0 (+0.1 .. +1.9)**"
 
 
 def test_the_front_by_hand():
@@ -149,9 +159,19 @@ def test_the_front_by_hand():
 
     rows = [final(arm, s, hit) for arm, hit in (("without", 500), ("lda", 400)) for s in (1, 2)]
     lines = trade_tables.table_front(rows, np.array([6, 2])).splitlines()
-    change = "-10.0 (-10.0 .. -10.0)"
-    assert f"| lda | - | - | linkage | 2 | 40.0 | {change} | 40.0 | {change} |" in lines[2]
-    assert "| without | - | - | linkage | 2 | 50.0 | +0.0 (+0.0 .. +0.0) |" in lines[3]
+    change = "**-10.0 (-10.0 .. -10.0)**†"
+    assert f"| lda |  | linkage | 2 | 40.0 | {change} | 40.0 | {change} |" in lines[2]
+    assert "| without |  | linkage | 2 | 50.0 | +0.0 (+0.0 .. +0.0) |" in lines[3]
+
+
+def test_a_setting_that_choices_agree_on_is_one_line_of_the_front():
+    found = [each for each in trade_tables.contestants(ROWS) if each.arm == "hier"]
+    by = {(json.dumps(each.setting, sort_keys=True), each.rule): each.chosen_by for each in found}
+    of = {r["trial"]: json.dumps(r["setting"], sort_keys=True) for r in ROWS if r["arm"] == "hier"}
+    assert by[of[0], "linkage"] == "levels 1, labels 1, labels 5, labels 100"
+    assert by[of[1], "linkage"] == "levels 5"
+    assert by[of[2], "linkage"] == "levels 100"
+    assert len(by) == len(found)
 
 
 def test_proxies_start_at_means_of_the_largest_sets_the_root_first():

@@ -4,10 +4,10 @@ Writes each table between its marks in docs/appendix-nine-losses.md and docs/9-l
 compares them.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
+from marks import filled
 from study import RESULTS, read
 from study_compare import (
     MEASURES,
@@ -115,20 +115,11 @@ TABLES = {
 }
 
 
-def filled(text: str, rows: list[dict]) -> str:
-    """Return a chapter with its tables made anew from the results."""
-
-    def table(found: re.Match) -> str:
-        return f"{found[1]}{TABLES[found[2]](rows)}{found[3]}"
-
-    return re.sub(r"(<!-- study: (\w+) -->\n).*?(<!-- end -->\n)", table, text, flags=re.DOTALL)
-
-
 def main(docs: Path = DOCS) -> None:
     """Write the tables into the chapters."""
     rows = read()
     for path in (docs / name for name in CHAPTERS):
-        path.write_text(filled(path.read_text(), rows))
+        path.write_text(filled(path.read_text(), "study", lambda name: TABLES[name](rows)))
 
 
 if __name__ == "__main__":

@@ -205,7 +205,9 @@ def main() -> None:
         complete(trade_plan.tuning(args.trials), args.out)
         complete(trade_plan.finals(read(args.out), args.seeds), args.out)
     test = prepared(trade_plan.TEST)[2].part("test")
-    print(trade_tables.tables(read(args.out), np.unique(test.labels, return_counts=True)[1]))
+    images = np.unique(test.labels, return_counts=True)[1]
+    print(trade_tables.table_trials(read(args.out)))
+    print(trade_tables.table_front(read(args.out), images))
 
 
 if __name__ == "__main__":

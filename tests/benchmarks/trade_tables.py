@@ -1,10 +1,16 @@
-"""The tables of trade.py: what was chosen, and what it gives on the test half, with intervals."""
+"""The tables of trade.py: what was chosen, and what it gives on the test half, with intervals.
 
+promise_tables.py writes them into the chapters.
+"""
+
+import json
 from collections.abc import Iterator
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 from study_compare import markdown
 from trade_plan import BUDGETS, CHOICES, FIXED, GOALS, PLAIN, READINGS, chosen, rule_of
 
@@ -12,7 +18,23 @@ DRAWS, SEED = 1000, 0
 LEVELS = ("subgroup", "group")
 
 
-def interval(values: NDArray, n: NDArray) -> tuple[float, float, float]:
+class Change(NamedTuple):
+    """A mean over seeds and classes, its 95% interval, and its standard error."""
+
+    mean: float
+    low: float
+    high: float
+    error: float
+
+    def shown(self, comparisons: int) -> str:
+        """Show it; bold where the interval leaves out 0, † where that of all comparisons does."""
+        text = f"{self.mean:+.1f} ({self.low:+.1f} .. {self.high:+.1f})"
+        clear = self.low > 0 or self.high < 0
+        every = clear and abs(self.mean) > norm.ppf(1 - 0.025 / comparisons) * self.error
+        return f"**{text}**{'†' if every else ''}" if clear else text
+
+
+def interval(values: NDArray, n: NDArray) -> Change:
     """Return mean and 95% interval of values (S, C) by seed and class, both drawn anew.
 
     n (C,) images of each class weigh it, as in `hier_ref.baselines.verdict.over_classes`.
@@ -22,7 +44,8 @@ def interval(values: NDArray, n: NDArray) -> tuple[float, float, float]:
         seeds, classes = (rng.integers(size, size=size) for size in values.shape)
         means[draw] = np.average(values[seeds].mean(axis=0)[classes], weights=n[classes])
     low, high = np.quantile(means, (0.025, 0.975))
-    return float(np.average(values.mean(axis=0), weights=n)), float(low), float(high)
+    mean = np.average(values.mean(axis=0), weights=n)
+    return Change(float(mean), float(low), float(high), float(means.std()))
 
 
 def finals(rows: list[dict], arm: str, setting: dict) -> dict[int, dict]:
@@ -36,63 +59,86 @@ def of_class(runs: list[dict], name: str) -> NDArray:
     return np.array([run["by_class"][name] for run in runs]) / 10
 
 
-def cells(runs: dict[int, dict], base: dict[int, dict], rule: str, n: NDArray) -> list[str]:
-    """Show the measures of final runs, each with its change from `base`, paired by seed."""
+class Contestant(NamedTuple):
+    """What a line of the front is: an arm's setting, the rule of its tree, and who chose it."""
+
+    arm: str
+    setting: dict
+    rule: str
+    chosen_by: str
+
+
+def contestants(rows: list[dict]) -> Iterator[Contestant]:
+    """Yield the lines of the front; a setting that several choices agree on comes once."""
+    for arm in FIXED:
+        yield Contestant(arm, PLAIN[arm], "linkage", "")
+        if PLAIN[arm].get("hier_weight", 1):
+            yield Contestant(arm, PLAIN[arm], "lca", "")
+    for arm, reading in product(CHOICES, READINGS):
+        agreed: dict[str, list] = {}
+        for goal, budget in product(GOALS, BUDGETS):
+            if row := chosen(rows, arm, goal, reading, budget):
+                key = json.dumps([row["setting"], rule_of(row, goal, reading)])
+                agreed.setdefault(key, []).append(f"{goal} {budget}")
+        for key, choices in agreed.items():
+            yield Contestant(arm, *json.loads(key), ", ".join(choices))
+
+
+def changes(runs: dict[int, dict], base: dict[int, dict], rule: str, n: NDArray) -> list[Change]:
+    """Return how recall and the purities of both levels differ from `base`, paired by seed.
+
+    Trees are compared with linkage of `base`.
+    """
     seeds = sorted(set(runs) & set(base))
-    mine, others = ([of[seed] for seed in seeds] for of in (runs, base))
-    shown = []
-    for name in ("recall", *(f"{rule} {level}" for level in LEVELS)):
-        other = name if name == "recall" else f"linkage {name.rpartition(' ')[2]}"
-        values, against = of_class(mine, name), of_class(others, other)
-        mean, low, high = interval(values - against, n)
-        shown.append(f"{np.average(values.mean(axis=0), weights=n):.1f}")
-        shown.append(f"{mean:+.1f} ({low:+.1f} .. {high:+.1f})")
-    spearman = [run["trees"][rule][3] for run in mine]
-    return [str(len(seeds)), *shown, f"{np.mean(spearman):.3f}"]
+    found = []
+    for mine, other in (("recall", "recall"), *((f"{rule} {x}", f"linkage {x}") for x in LEVELS)):
+        values, others = (
+            of_class([runs[s] for s in seeds], mine),
+            of_class([base[s] for s in seeds], other),
+        )
+        found.append(interval(values - others, n))
+    return found
 
 
-def contestants(rows: list[dict]) -> Iterator[tuple[list, dict[int, dict], str]]:
-    """Yield what each line of the front is: its names, its final runs, the rule of its tree."""
-    for arm, rule in product(FIXED, ("linkage", "lca")):
-        runs = finals(rows, arm, PLAIN[arm])
-        if any(rule in run["trees"] for run in runs.values()):
-            yield [arm, "-", "-"], runs, rule
-    for arm, goal, reading, budget in product(CHOICES, GOALS, READINGS, BUDGETS):
-        row = chosen(rows, arm, goal, reading, budget)
-        if row:
-            runs = finals(rows, arm, row["setting"])
-            yield [arm, goal, budget], runs, rule_of(row, goal, reading)
+def front(rows: list[dict], n: NDArray) -> list[tuple[Contestant, dict[int, dict], list[Change]]]:
+    """Return every contestant that has finals, its finals, and its changes from the base.
+
+    The base is linkage on the default run without HIER.
+    """
+    base, found = finals(rows, "without", PLAIN["without"]), []
+    for each in contestants(rows):
+        runs = finals(rows, each.arm, each.setting)
+        if len(set(runs) & set(base)) > 1:
+            found.append((each, runs, changes(runs, base, each.rule, n)))
+    return found
 
 
 def table_front(rows: list[dict], n: NDArray) -> str:
     """Return what each choice gives on the test half, against linkage without HIER."""
-    base, lines = finals(rows, "without", PLAIN["without"]), []
-    for names, runs, rule in contestants(rows):
-        if len(set(runs) & set(base)) > 1:
-            lines.append([*names, rule, *cells(runs, base, rule, n)])
-    heads = ("arm", "chosen by", "budget", "tree", "seeds", "R@1", "change", "subgroup", "change")
+    found, lines = front(rows, n), []
+    for each, runs, differences in found:
+        line = [each.arm, each.chosen_by, each.rule, str(len(runs))]
+        names = ("recall", *(f"{each.rule} {level}" for level in LEVELS))
+        for name, change in zip(names, differences, strict=True):
+            value = np.average(of_class(list(runs.values()), name).mean(axis=0), weights=n)
+            line += [f"{value:.1f}", change.shown(len(found) * len(names))]
+        spearman = np.mean([run["trees"][each.rule][3] for run in runs.values()])
+        lines.append([*line, f"{spearman:.3f}"])
+    heads = ("arm", "chosen by", "tree", "seeds", "R@1", "change", "subgroup", "change")
     return markdown((*heads, "group", "change", "Spearman"), lines)
 
 
 def table_trials(rows: list[dict]) -> str:
     """Return what each choice is, and its scores on the held-out training classes."""
     lines = []
-    for arm, goal, reading, budget in product(CHOICES, GOALS, READINGS, BUDGETS):
-        row = chosen(rows, arm, goal, reading, budget)
-        if row:
-            rule = rule_of(row, goal, reading)
-            scores = [f"{row['recall'][0]:.1f}", *(f"{v:.3f}" for v in row["trees"][rule])]
-            words = " ".join(f"{name} {value}" for name, value in row["setting"].items())
-            lines.append([arm, goal, budget, rule, row["trial"], *scores, words])
-    heads = ("arm", "chosen by", "budget", "tree", "trial", "R@1", "class", "subgroup", "group")
+    for each in contestants(rows):
+        trial = next(
+            r
+            for r in rows
+            if r["stage"] == "tune" and r["setting"] == each.setting and r["arm"] == each.arm
+        )
+        scores = [f"{trial['recall'][0]:.1f}", *(f"{v:.3f}" for v in trial["trees"][each.rule])]
+        words = " ".join(f"{name} {value}" for name, value in each.setting.items())
+        lines.append([each.arm, each.chosen_by, each.rule, trial["trial"], *scores, words])
+    heads = ("arm", "chosen by", "tree", "trial", "R@1", "class", "subgroup", "group")
     return markdown((*heads, "Spearman", "Kendall", "setting"), lines)
-
-
-def tables(rows: list[dict], n: NDArray) -> str:
-    """Return both tables, and how many trials they rest on."""
-    count = {arm: sum(r["stage"] == "tune" and r["arm"] == arm for r in rows) for arm in CHOICES}
-    said = ", ".join(f"{arm} {number}" for arm, number in count.items())
-    front = table_front(rows, n)
-    return f"Trials: {said}.\n\nHeld-out training classes:\n\n{table_trials(rows)}\n" + (
-        f"Test half, changes from linkage on the default run without HIER:\n\n{front}"
-    )
