@@ -1,12 +1,17 @@
-"""The picture of chapter 15: what HIER changes, loss by loss, with intervals."""
+"""The pictures of chapter 15: recall against hierarchy; what HIER changes, loss by loss."""
 
 import sys
 from pathlib import Path
+
+import numpy as np
 
 from docs.pictures.svg import Axes, Picture
 
 sys.path.append(str(Path(__file__).parents[2] / "tests" / "benchmarks"))
 
+import promise_tables  # noqa: E402
+import trade  # noqa: E402
+import trade_tables  # noqa: E402
 from study import read  # noqa: E402
 from study_compare import MEASURES, interval, tuned  # noqa: E402
 
@@ -37,3 +42,47 @@ def differences() -> Picture:
         picture.text((222 + 110 * place, 25), measure, colour, 15, "start")
     picture.text((810, 25), "filled: the interval leaves out 0", "grey", 15, "end")
     return picture
+
+
+ARMS = {  # arm -> colour, what it is
+    "alone": ("blue", "a loss alone"),
+    "mix": ("green", "mixed with the features"),
+    "kmeans": ("violet", "mixed with clusters' labels"),
+    "hier": ("orange", "HIER"),
+}
+NAMED = {"raw": "untouched", "whitened": "whitened", "lda": "LDA", "without": "without HIER"}
+RECALL, PURITY = (48, 68), {"subgroup": (6, 32), "group": (20, 42)}  # percent shown
+
+
+def front() -> Picture:
+    """Draw recall of classes against the two hidden levels, each choice with its intervals."""
+    picture = Picture(520, "Recall of classes against purity of the hidden levels")
+    found = trade_tables.front(trade.read(trade.RESULTS), promise_tables.images())
+    for place, level in enumerate(trade_tables.LEVELS):
+        left = 60 + 410 * place
+        axes = Axes(left, 70, left + 345, 450, RECALL, PURITY[level])
+        ticks = range(PURITY[level][0] + PURITY[level][0] % 5 * 4 % 5, PURITY[level][1] + 1, 5)
+        axes.draw(picture, range(50, 69, 5), ticks, "Recall@1 of classes, %", f"purity, {level}, %")
+        for contestant, runs, changes in found:
+            choice(picture, axes, contestant, list(runs.values()), (changes[0], changes[1 + place]), level)
+    for place, (colour, words) in enumerate([*ARMS.values(), ("ink", "needs no choice")]):
+        picture.dot((40 + 165 * place, 20), 5, colour)
+        picture.text((52 + 165 * place, 25), words, colour, 13, "start")
+    picture.text((40, 48), "filled: linkage of the embeddings; hollow: the tree of the proxies", "grey", 13, "start")
+    return picture
+
+
+def choice(picture, axes, contestant, runs, changes, level) -> None:
+    """Draw one choice: its mean on the test half, and the intervals of its changes around it."""
+    n = promise_tables.images()
+    names = ("recall", f"{contestant.rule} {level}")
+    at = [np.average(trade_tables.of_class(runs, x).mean(axis=0), weights=n) for x in names]
+    colour = ARMS.get(contestant.arm, ("ink", ""))[0]
+    for axis, change in enumerate(changes):
+        ends = np.array([at, at], float)
+        ends[:, axis] += np.array([change.low, change.high]) - change.mean
+        picture.line(axes(ends), colour, 1)
+    hollow = contestant.rule != "linkage"
+    picture.dot(axes(at), 4.5, "paper" if hollow else colour, colour)
+    if contestant.arm in NAMED:
+        picture.text(axes(at) + [8, 14], NAMED[contestant.arm], "grey", 12, "start")
