@@ -267,6 +267,51 @@ def test_rounding_is_told_from_a_formula():
     assert report.scaling > 1e6
 
 
+def test_rounding_in_the_loss_hides_no_wrong_gradient():
+    def both(case):
+        found = {name: reference(case)[name] for name in BLACK_BOX}
+        loss = found["loss"] * (1 + 1e5 * np.finfo(case.x.dtype).eps)
+        return found | {"loss": loss, "grad_x": 2 * found["grad_x"]}
+
+    report = check(both, FEW[:3])
+    assert (report.verdict, report.first) == ("unexplained", "loss")
+    assert report.scaling > 1e6
+
+
+@pytest.mark.parametrize("stages", [BLACK_BOX, None], ids=["box", "stages"])
+def test_a_step_in_float32_within_float64_is_told_by_its_stage(stages):
+    def short(case):
+        found = dict(reference(case))
+        noise = 2.0**-24 * np.sin(np.arange(found["grad_x"].size)).reshape(found["grad_x"].shape)
+        if case.x.dtype == np.float64:
+            found["grad_x"] = found["grad_x"] * (1 + noise)
+        return {name: found[name] for name in stages or found}
+
+    report = check(short, FEW[:3])
+    assert report.first == "grad_x"
+    assert report.verdict == ("unexplained" if stages else "poor accuracy")
+    assert ("cannot be told" if stages else "as a step computed in float32") in report.reasons[-1]
+
+
+def test_two_conventions_in_two_dtypes_have_two_names():
+    def margins(case):
+        short = case.x.dtype == np.float32
+        return reference(case, replace(EXACT, ball_margin=4e-3 if short else 1e-5))
+
+    report = check(margins, [*FEW, SUITE["edge-3"], SUITE["edge-4"], SUITE["edge-12"]])
+    assert (report.verdict, report.first) == ("another convention", "z")
+    assert report.explanations[0].differences == {"ball_margin": (0.0, 1e-5)}
+    assert report.reasons[-1].endswith("in float32 it is ball_margin = 0.004")
+
+
+def test_a_constant_is_named_where_one_case_leaves_it_few_digits():
+    edges = ("std-00", "edge-6", "edge-9", "edge-12", "edge-c-0.1")
+    box = BY_NAME["mobius-eps-1e-08"].candidate(BLACK_BOX)
+    report = check(box, [SUITE[name] for name in edges], dtypes=DOUBLE)
+    assert report.verdict == "another convention"
+    assert report.explanations[0].differences == {"mobius_denominator_eps": (0.0, 1e-8)}
+
+
 def test_either_of_two_equal_ancestors_is_right():
     twins = [SUITE["twins"]]
     case = twins[0].case

@@ -13,7 +13,7 @@ from hier_ref.oracle import check, load_suite, reference
 from hier_ref.oracle.fingerprint import alternatives, explain
 from hier_ref.oracle.large import large_entry
 from hier_ref.oracle.report import largest
-from hier_ref.oracle.widened import budget, scaled
+from hier_ref.oracle.widened import budget, excusable, scaled
 
 BY_NAME = {mutant.name: mutant for mutant in WIDER}
 SUITE = {entry.case.id: entry for entry in load_suite()}
@@ -79,9 +79,15 @@ def test_a_declared_convention_has_budgets_of_its_own():
     assert check(candidate(Unmasked), some, convention=masked).verdict == "conforms"
     report = check(candidate(Unmasked), some)
     assert report.verdict == "another convention"
-    # A constant of the arithmetic excuses nothing at the boundary.
-    constant = replace(EXACT, mobius_denominator_eps=1e-9)
-    assert scaled(entry, "float64", "grad_z", constant, 7.0) == 7.0
+
+
+def test_constants_of_the_arithmetic_excuse_little():
+    """Beyond eps^¼ they leave no digits at the boundary, and then nothing is explained."""
+    constant = replace(EXACT, mobius_denominator_eps=1e-13)
+    assert budget(SUITE["edge-12"], "float64", "grad_d_zl", constant) > 1e-3
+    assert scaled(SUITE["edge-12"], "float64", "grad_d_zl", constant, 7.0) == 7.0
+    choice = replace(EXACT, same_lca_mask=False)
+    assert (excusable(constant, 80), excusable(choice, 80)) == (2, 20)
 
 
 @pytest.mark.parametrize(

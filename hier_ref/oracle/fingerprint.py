@@ -15,7 +15,7 @@ from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.search import CHOICES, PATIENCE, digits, fitted, miss, probes
 from hier_ref.oracle.stages import CHANGES
 from hier_ref.oracle.suite import Entry, load_suite
-from hier_ref.oracle.widened import FEW, lost, scaled
+from hier_ref.oracle.widened import excusable, scaled
 
 
 @dataclass(frozen=True)
@@ -163,16 +163,14 @@ def judged(
 
     Where it misses few cases, its own budgets are derived for them.
     """
-    found, off = [], []
+    found, off, most = [], [], excusable(convention, len(asked))
     for entry, answer in asked:
         misses = _misses(entry, answer, convention, dtype)
         found.append(misses)
         off += [len(found) - 1] if max(misses.values(), default=0.0) > 1 else []
-        hopeless = any(lost(stage, convention, times) for stage, times in misses.items())
-        if all_or_none and (hopeless or len(off) > max(1, FEW * len(asked))):
-            off = []
+        if all_or_none and len(off) > most:
             break
-    for n in off if len(off) <= max(1, FEW * len(asked)) else ():
+    for n in off if len(off) <= most else ():
         for stage, times in found[n].items():
             if times > 1:
                 found[n][stage] = scaled(asked[n][0], dtype, stage, convention, times)

@@ -114,9 +114,17 @@ def scaling(report: Report) -> float | None:
 
 
 def shrinks(report: Report) -> bool:
-    """Tell whether the error at the first divergence shrinks with eps, as only rounding does."""
-    flips = any(f.stage in INTEGER for f in report.failed() if f.dtype == "float64")
-    return not flips and report.scaling is not None and ROUNDING < report.scaling <= ALONE
+    """Tell whether the errors of every stage shrink with eps, as only rounding does."""
+    wide = [f for f in report.failed() if f.dtype == "float64"]
+    if any(f.stage in INTEGER for f in wide) or report.scaling is None:
+        return False
+    short = {(f.case, f.stage): f.error for f in report.findings if f.dtype == "float32"}
+    ratios: dict[str, list[float]] = {}
+    for f in wide:
+        if (f.case, f.stage) in short:
+            ratios.setdefault(f.stage, []).append(short[f.case, f.stage] / f.error)
+    every = all(np.median(found) > ROUNDING for found in ratios.values())
+    return every and ROUNDING < report.scaling <= ALONE
 
 
 def is_rounding(report: Report) -> bool:

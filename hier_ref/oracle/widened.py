@@ -5,6 +5,7 @@ answers may round worse, and choices that were clear may tie. docs/13-oracle.md.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from hier_ref.oracle.suite import Entry
 
 PRESETS = (EXACT, RELEASED)
 FEW = 0.25  # of the cases: where more are off, it is no rounding, and nothing is derived
-FAR = 1e4  # budgets: so far off is a formula of the arithmetic
-KEPT = 0.375  # the power of eps that a budget of other constants may reach: 10^-6, 10^-3
+FEWER = 2  # cases, if constants of the arithmetic are searched for
+KEPT = 0.25  # the power of eps that a budget may reach with them: 10^-4 in float64
+CONSTANTS = tuple(name for name in ARITHMETIC if name != "curvature_dtype")
 LARGEST = 2**18  # numbers in the noise of a case beyond which that would take too long
 KNOWN: dict[tuple, tuple[Case, dict[str, float]]] = {}
 
@@ -39,28 +41,30 @@ def budget(entry: Entry, dtype: str, stage: str, convention: Convention) -> floa
 def scaled(entry: Entry, dtype: str, stage: str, convention: Convention, times: float) -> float:
     """Return an error in budgets of the suite in those of a convention that is searched for.
 
-    Constants of the arithmetic excuse no more than what leaves three eighths of the digits: what
-    is off at the boundary alone must not be explained by constants that leave no digits there.
+    Constants of the arithmetic excuse no more than what leaves a quarter of the digits: what is
+    off at the boundary alone must not be explained by constants that leave no digits there.
     """
-    if lost(stage, convention, times):
-        return times
     usual, own = entry.budgets[dtype][stage], budget(entry, dtype, stage, convention)
-    if own > float(np.finfo(dtype).eps) ** KEPT and not _ordinary(convention):
-        return times
+    if not _ordinary(convention) and own > float(np.finfo(dtype).eps) ** KEPT:
+        own = budget(entry, dtype, stage, _without_constants(convention))
     if own == math.inf:
         return 0.0
     return times * usual / own if usual else times
 
 
-def lost(stage: str, convention: Convention, times: float) -> bool:
-    """Tell whether an error in budgets is beyond what other budgets could excuse."""
-    return stage not in INTEGER and times > FAR and not _ordinary(convention)
+def excusable(convention: Convention, cases: int) -> float:
+    """Return in how many of some cases budgets may be derived anew for a convention."""
+    return max(1, FEW * cases) if _ordinary(convention) else FEWER
 
 
 def _ordinary(convention: Convention) -> bool:
     """Tell whether the constants of the arithmetic are those of a preset."""
-    constants = [name for name in ARITHMETIC if name != "curvature_dtype"]
-    return any(all(getattr(convention, n) == getattr(k, n) for n in constants) for k in PRESETS)
+    return any(all(getattr(convention, n) == getattr(k, n) for n in CONSTANTS) for k in PRESETS)
+
+
+def _without_constants(convention: Convention) -> Convention:
+    """Return the choices of a convention, in exact arithmetic."""
+    return replace(convention, **{name: getattr(EXACT, name) for name in CONSTANTS})
 
 
 def _derived(case: Case, dtype: str, convention: Convention) -> dict[str, float]:
