@@ -26,6 +26,10 @@ class Rule:
         """Refuse what no level can be judged by."""
         self.check(np.float64)
 
+    def weights(self, far: NDArray, arrival: NDArray) -> NDArray:
+        """Return the soft choice at this temperature: (T, P), (T, P) -> (T, P). (H1)."""
+        return choice_weights(far, arrival, self.tau)
+
     def check(self, dtype: DTypeLike) -> None:
         """Refuse numbers that would be 0 or infinite in the dtype of the distances."""
         number("tau", self.tau, dtype=dtype)

@@ -37,7 +37,7 @@ def _choose(far: NDArray, arrival: NDArray, out: NDArray | None, rule: Rule) -> 
         far = np.where(out, np.inf, far)
     if rule.convention.noise_tempered:  # (C6): -(far + log E)/tau is (-far + G)/tau
         far, arrival = far + np.log(arrival), np.ones_like(arrival)
-    w = choice_weights(far, arrival, rule.tau)
+    w = rule.weights(far, arrival)
     return w if rule.convention.straight_through else getval(w)
 
 

@@ -5,32 +5,61 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hier_ref.balls import ball_of
 from hier_ref.convention import EXACT, RELEASED, Convention
 from hier_ref.oracle.case import Case, answers, reference
 from hier_ref.oracle.stages import INTEGER, NEEDS, PAIRS, deviation
-from hier_ref.oracle.textbook import by_autograd, distances, shuffled, textbook
+from hier_ref.oracle.textbook import ByLogarithm, by_autograd, distances, shuffled, textbook
 from hier_ref.triplets import LEVELS
 
 SAFETY = 16  # a budget is this many times the largest error of the right variants
+SHARP = 4  # and this many times that of gradients whose weights have lost digits in a known way
 ROUNDINGS = 256  # and at least this many eps
 GRADIENTS = tuple(stage for stage in NEEDS if stage.startswith("grad_"))
 HOPELESS = 0.05  # budgets beyond this say that the dtype has no digits left
 
 
+def orders(case: Case) -> Iterator[tuple[NDArray, Case]]:
+    """Yield orders of the coordinates (D,), the first as it is, and the case in each."""
+    rng, size = np.random.default_rng(0), case.x.shape[1]
+    for order in (np.arange(size), *(rng.permutation(size) for _ in "ab")):
+        yield order, shuffled(case, order)
+
+
 def variants(case: Case, dtype: str, convention: Convention) -> Iterator[dict[str, NDArray]]:
     """Yield right answers in other arithmetics and orders of summation."""
-    rng = np.random.default_rng(0)
-    case = case.astype(dtype)
-    for order in (np.arange(case.x.shape[1]), *(rng.permutation(case.x.shape[1]) for _ in "ab")):
-        moved = shuffled(case, order)
+    for order, moved in orders(case.astype(dtype)):
         for each in (convention, *(textbook(convention, name) for name in distances(convention))):
             with np.errstate(all="ignore"):
-                plain = reference(moved, each)
-                both = plain, plain | by_autograd(moved, each, plain)
-            for stages in both:
-                for name in ("z", "l", "grad_z", "grad_l", "grad_x", "grad_proxies"):
-                    stages[name] = stages[name][:, np.argsort(order)]
-                yield stages
+                try:
+                    plain = reference(moved, each)
+                    both = [plain, plain | by_autograd(moved, each, plain)]
+                except ValueError:  # a distance is infinite here
+                    both = [_points(moved, each)]
+            yield from (back(stages, order) for stages in both)
+
+
+def _points(case: Case, convention: Convention) -> dict[str, NDArray]:
+    """Return the points of a case; of other stages nothing is left, so that they are not asked."""
+    sides = {"z": case.x, "l": case.proxies}
+    to_ball = ball_of(convention).to_ball
+    points = {name: to_ball(u, case.c, case.clip_radius) for name, u in sides.items()}
+    return dict.fromkeys(NEEDS, np.empty((0, 0))) | points
+
+
+def logarithms(case: Case, dtype: str, convention: Convention) -> Iterator[dict[str, NDArray]]:
+    """Yield right gradients whose softmax is exp(s - log sum exp(s)). (V3)."""
+    for order, moved in orders(case.astype(dtype)):
+        with np.errstate(all="ignore"):
+            plain = reference(moved, convention)
+            found = by_autograd(moved, convention, plain, ByLogarithm)
+        yield back({name: found[name] for name in GRADIENTS}, order)
+
+
+def back(stages: dict[str, NDArray], order: NDArray) -> dict[str, NDArray]:
+    """Return stages with their coordinates in the first order again."""
+    wide = [n for n in ("z", "l", *GRADIENTS[-4:]) if np.size(stages.get(n, ()))]
+    return stages | {name: stages[name][:, np.argsort(order)] for name in wide}
 
 
 def budgets(case: Case) -> dict[str, dict[str, float]]:
@@ -64,10 +93,11 @@ def budgets_in(
         right = answers(case, convention)
         for name in GRADIENTS:
             worst[name] = max(worst[name], _softmax(case, right[0]) * float(np.finfo(dtype).eps))
-        for stages in spread(case, dtype, convention):
-            for stage in (s for s in stages if s in worst):
-                off = min(deviation(case, stage, stages[stage], answer[stage]) for answer in right)
-                worst[stage] = max(worst[stage], SAFETY * off)
+        for safety, kind in ((SAFETY, spread), (SHARP, logarithms)):
+            for stages in kind(case, dtype, convention):
+                for stage in (s for s in right[0] if s in worst and s in stages):
+                    off = min(deviation(case, stage, stages[stage], a[stage]) for a in right)
+                    worst[stage] = max(worst[stage], safety * off)
     return worst
 
 

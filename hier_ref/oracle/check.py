@@ -19,7 +19,7 @@ from hier_ref.oracle.run import Answer, Candidate, ask, check_dtypes
 from hier_ref.oracle.stages import NEEDS, REQUIRED, Graph, deviation, error
 from hier_ref.oracle.suite import Entry, load_suite
 from hier_ref.oracle.verdict import diagnose
-from hier_ref.oracle.widened import FEW, budget
+from hier_ref.oracle.widened import FEW, LEAST, budget
 
 __all__ = ["CODES", "Finding", "Report", "check", "judge"]
 
@@ -89,7 +89,7 @@ def widen(report: Report) -> None:
     """Give findings in few cases the budgets of the declared convention, where it needs its own."""
     entries = {entry.case.id: entry for entry in report.entries}
     failed = {f.case for f in report.failed()}
-    if len(failed) > FEW * len({f.case for f in report.findings}):
+    if len(failed) > max(LEAST, FEW * len({f.case for f in report.findings})):
         return
     for n, f in enumerate(report.findings):
         if f.times > 1:

@@ -14,7 +14,7 @@ from hier_ref.oracle.elements import SHOWN, direction, worst_elements
 from hier_ref.oracle.finding import Finding, Report
 from hier_ref.oracle.form import DTYPES
 from hier_ref.oracle.narrow import ALONE
-from hier_ref.oracle.stages import INTEGER, NEEDS
+from hier_ref.oracle.stages import INTEGER, NEEDS, SHARES
 from hier_ref.oracle.suite import CORE, load_suite
 from hier_ref.oracle.verdict import FORMULA, ROUNDING
 
@@ -127,7 +127,8 @@ def _mark(report: Report, stage: str) -> str:
         return "<- first divergence"
     supplied = {f.stage for f in report.findings}
     begins = any(f.begins_here for f in report.failed(stage)) and set(NEEDS[stage]) <= supplied
-    return "<- begins here too" if begins else ""
+    follows = any(report.failed(other) for other in SHARES.get(stage, ()))
+    return "<- begins here too" if begins and not follows else ""
 
 
 # ---- The reason

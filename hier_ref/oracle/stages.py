@@ -40,6 +40,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "grad_x": ("grad_z",),
     "grad_proxies": ("grad_l",),
 }
+# What a stage shares with others that no stage hands on, its noise and weights: where these are
+# wrong, nobody can tell whether it only follows from them.
+SHARES = {f"grad_{PAIRS[s]}": (*CHOSEN[s], f"hinge_{s}", f"loss_{s}") for s in LEVELS}
 LEAST_ROW = 0.05  # rows smaller than this part of the largest are not judged by their own size
 INTEGER = {name for name in NEEDS if name.startswith(("lca_", "positives_", "negatives_"))}
 REQUIRED = ("loss", "grad_x", "grad_proxies")  # without these a verdict is inconclusive

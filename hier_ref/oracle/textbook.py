@@ -105,9 +105,24 @@ def textbook(convention: Convention, distance: str) -> Textbook:
     return Textbook(**vars(convention), distance=distance)
 
 
-def by_autograd(case: Case, convention: Convention, stages: dict) -> dict[str, NDArray]:
+class ByLogarithm(Rule):
+    """A rule whose softmax is exp(s - log Σ exp(s)), there and in the logarithm's slope. (V3)."""
+
+    def weights(self, far: NDArray, arrival: NDArray) -> NDArray:
+        """Return the soft choice, every weight of which has lost |s| eps of itself."""
+        s = -far / self.tau - np.log(arrival)
+        value = getval(s)
+        top = value.max(axis=1, keepdims=True)
+        log_sum = np.log(np.sum(np.exp(value - top), axis=1, keepdims=True)) + top
+        slope = np.exp(value - log_sum)  # of the logarithm, as others compute it
+        return np.exp(s - log_sum - np.sum(slope * (s - value), axis=1, keepdims=True))
+
+
+def by_autograd(
+    case: Case, convention: Convention, stages: dict, kind: type[Rule] = Rule
+) -> dict[str, NDArray]:
     """Return the gradients again, those to the distances by autograd, from stages of a case."""
-    rule, back = Rule(case.tau, case.margin, convention), {}
+    rule, back = kind(case.tau, case.margin, convention), {}
     for level, d in PAIRS.items():
         with warnings.catch_warnings():  # a level of no slope: autograd warns, and 0 is right
             warnings.simplefilter("ignore", UserWarning)

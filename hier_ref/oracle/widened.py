@@ -17,6 +17,7 @@ from hier_ref.oracle.suite import Entry
 
 PRESETS = (EXACT, RELEASED)
 FEW = 0.25  # of the cases: where more are off, it is no rounding, and nothing is derived
+LEAST = 12  # cases of a declared convention, which a small suite of hard ones may need
 FEWER = 2  # cases, if constants of the arithmetic are searched for
 KEPT = 0.25  # the power of eps that a budget may reach with them: 10^-4 in float64
 CONSTANTS = tuple(name for name in ARITHMETIC if name != "curvature_dtype")
