@@ -7,6 +7,7 @@ import oracle_tables
 import pytest
 from candidates.benign import FORMS
 from candidates.fresh import FRESH
+from candidates.last import LAST
 from candidates.later import LATER
 from candidates.latest import LATEST
 from candidates.mutants import MUTANTS
@@ -28,9 +29,9 @@ def test_every_mutant_was_asked_in_every_form_that_shows_it():
     planned = {(name, form) for name in BY_NAME for form in oracle.FORMS}
     shown = {(name, form) for name, form in planned if true_stage({"mutant": name, "form": form})}
     assert sorted((row["mutant"], row["form"]) for row in ROWS) == sorted(shown)
-    later = (*LATER, *WIDER, *LATEST, *FRESH)
+    later = (*LATER, *WIDER, *LATEST, *FRESH, *LAST)
     assert len(BY_NAME) == len(MUTANTS) + len(later)
-    assert len(WIDER) + len(LATEST) >= 100 and len(FRESH) >= 50
+    assert len(WIDER) + len(LATEST) >= 100 and min(len(FRESH), len(LAST)) >= 50
     assert all(mutant.stage in NEEDS for mutant in later)
 
 
@@ -48,7 +49,11 @@ def test_power_and_aim_are_as_promised(form):
 
 @pytest.mark.parametrize(("form", "least"), [("stages", 0.99), ("black box", 0.98)])
 def test_later_halves_keep_higher_promises(form, least):
-    names = {mutant.name for half in ("wider", "latest") for mutant in oracle.HALVES[half]}
+    names = {
+        mutant.name
+        for half in ("wider", "latest", "fresh", "last")
+        for mutant in oracle.HALVES[half]
+    }
     rows = [row for row in of(form) if row["mutant"] in names]
     found = [row for row in rows if caught(row)]
     others = [row for row in rows if not BY_NAME[row["mutant"]].named]

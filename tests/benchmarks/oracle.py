@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from candidates.fresh import FRESH  # noqa: E402
+from candidates.last import LAST  # noqa: E402
 from candidates.later import LATER  # noqa: E402
 from candidates.latest import LATEST  # noqa: E402
 from candidates.mutants import MUTANTS  # noqa: E402
@@ -27,9 +28,15 @@ from candidates.wider import WIDER  # noqa: E402
 import hier_ref.oracle  # noqa: E402
 from hier_ref.files import write_bytes  # noqa: E402
 
-HALVES = {"first": (*MUTANTS, *LATER), "wider": WIDER, "latest": LATEST, "fresh": FRESH}
+HALVES = {
+    "first": (*MUTANTS, *LATER),
+    "wider": WIDER,
+    "latest": LATEST,
+    "fresh": FRESH,
+    "last": LAST,
+}
 BY_NAME = {mutant.name: mutant for half in HALVES.values() for mutant in half}
-BOTH = {mutant.name for mutant in (*WIDER, *LATEST, *FRESH)}  # asked in both dtypes
+BOTH = {mutant.name for mutant in (*WIDER, *LATEST, *FRESH, *LAST)}  # asked in both dtypes
 FORMS = {"stages": None, "black box": BLACK_BOX}
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "oracle.jsonl"
 CHECK, FINGERPRINT, SEARCH = (
