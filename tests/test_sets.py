@@ -11,7 +11,9 @@ from checks import limit, relative
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks" / "sets"))
 
 import icons  # noqa: E402
+import marks  # noqa: E402
 import pictures  # noqa: E402
+import sets_chapter  # noqa: E402
 import sets_table  # noqa: E402
 import synthetic_sets  # noqa: E402
 from make import SETS, make  # noqa: E402
@@ -111,3 +113,17 @@ def test_components_keep_distances_where_there_are_few(rng):
 def test_every_set_is_explained():
     text = (Path(sets_table.__file__).parent / "sets" / "README.md").read_text()
     assert [name for name in SETS if f"`{name}`" not in text] == []
+
+
+def test_the_tables_of_the_chapter_are_those_of_the_lines():
+    text = sets_chapter.CHAPTER.read_text()
+    assert marks.filled(text, "sets", lambda name: sets_chapter.TABLES[name]()) == text
+    for name in sets_chapter.TABLES:
+        assert text.count(f"<!-- sets: {name} -->\n") == 1
+
+
+def test_the_default_loses_at_most_a_point_to_the_best_closed_form_on_any_set():
+    for name, of in sets_chapter.read().items():
+        best = max(sets_chapter.mean(of[method]) for method in sets_chapter.CLOSED)
+        assert len(of["default"]) == 3, name
+        assert sets_chapter.mean(of["default"]) >= best - 1, name
