@@ -27,7 +27,7 @@ class Rule:
         self.check(np.float64)
 
     def weights(self, far: NDArray, arrival: NDArray) -> NDArray:
-        """Return the soft choice at this temperature: (T, P), (T, P) -> (T, P). (H1)."""
+        """Return the soft choice at this temperature: (T, P), (T, P) -> (T, P)."""
         return choice_weights(far, arrival, self.tau)
 
     def check(self, dtype: DTypeLike) -> None:

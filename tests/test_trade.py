@@ -3,7 +3,9 @@
 import json
 
 import depth
+import marks
 import numpy as np
+import promise_tables
 import pytest
 import released_tree
 import trade
@@ -246,3 +248,12 @@ def test_a_tree_of_classes_in_their_order_knows_it_and_a_shuffled_one_does_not()
         found = released_tree.orders({"linkage": tree, "lca": tree, "lca, turned": tree}, y, rng)
         assert low < found["linkage"][0] < high and 0 < found["linkage"][1] < 0.1
         assert found["linkage and lca"] == found["linkage"]
+
+
+def test_the_tables_of_the_chapters_are_those_of_the_lines():
+    texts = [(promise_tables.DOCS / name).read_text() for name in promise_tables.CHAPTERS]
+    for text in texts:
+        made = marks.filled(text, "promise", lambda name: promise_tables.TABLES[name]())
+        assert made == text
+    for name in promise_tables.TABLES:
+        assert sum(text.count(f"<!-- promise: {name} -->\n") for text in texts) == 1, name

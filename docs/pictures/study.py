@@ -50,39 +50,53 @@ ARMS = {  # arm -> colour, what it is
     "kmeans": ("violet", "mixed with clusters' labels"),
     "hier": ("orange", "HIER"),
 }
-NAMED = {"raw": "untouched", "whitened": "whitened", "lda": "LDA", "without": "without HIER"}
-RECALL, PURITY = (48, 68), {"subgroup": (6, 32), "group": (20, 42)}  # percent shown
+KEYS = (40, 165, 355, 575, 665)  # where their names begin, and that of the others
+NAMED = {  # what needs no choice: its words, and where they stand beside its dot
+    ("raw", "linkage"): ("untouched", (8, 15)),
+    ("whitened", "linkage"): ("whitened", (8, -8)),
+    ("lda", "linkage"): ("LDA", (-8, -10)),
+    ("without", "linkage"): ("without HIER", (9, 4)),
+    ("default", "lca"): ("default, proxies", (9, 4)),
+}
+RECALL, PURITY = (49, 71), {"subgroup": (18, 31), "group": (30, 42)}  # percent shown
 
 
 def front() -> Picture:
     """Draw recall of classes against the two hidden levels, each choice with its intervals."""
     picture = Picture(520, "Recall of classes against purity of the hidden levels")
     found = trade_tables.front(trade.read(trade.RESULTS), promise_tables.images())
-    for place, level in enumerate(trade_tables.LEVELS):
+    for place, (level, reach) in enumerate(PURITY.items()):
         left = 60 + 410 * place
-        axes = Axes(left, 70, left + 345, 450, RECALL, PURITY[level])
-        ticks = range(PURITY[level][0] + PURITY[level][0] % 5 * 4 % 5, PURITY[level][1] + 1, 5)
-        axes.draw(picture, range(50, 69, 5), ticks, "Recall@1 of classes, %", f"purity, {level}, %")
-        for contestant, runs, changes in found:
-            choice(picture, axes, contestant, list(runs.values()), (changes[0], changes[1 + place]), level)
-    for place, (colour, words) in enumerate([*ARMS.values(), ("ink", "needs no choice")]):
-        picture.dot((40 + 165 * place, 20), 5, colour)
-        picture.text((52 + 165 * place, 25), words, colour, 13, "start")
-    picture.text((40, 48), "filled: linkage of the embeddings; hollow: the tree of the proxies", "grey", 13, "start")
+        axes = Axes(left, 90, left + 345, 455, RECALL, reach)
+        ticks = [tick for tick in range(0, 100, 5) if reach[0] <= tick <= reach[1]]
+        axes.draw(picture, range(50, 71, 5), ticks, "Recall@1 of classes, %", f"purity, {level}, %")
+        for each, runs, (recall, *purity) in found:
+            choice(picture, axes, each, list(runs.values()), (recall, purity[place]), level)
+    for left, (colour, words) in zip(KEYS, [*ARMS.values(), ("ink", "no choice")], strict=True):
+        picture.dot((left, 20), 5, colour)
+        picture.text((left + 12, 25), words, colour, 14, "start")
+    words = "filled: linkage of the embeddings; hollow: the tree of the proxies"
+    picture.text((40, 50), words, "grey", 14, "start")
     return picture
 
 
-def choice(picture, axes, contestant, runs, changes, level) -> None:
+def choice(
+    picture: Picture,
+    axes: Axes,
+    of: trade_tables.Contestant,
+    runs: list[dict],
+    changes: tuple[trade_tables.Change, trade_tables.Change],
+    level: str,
+) -> None:
     """Draw one choice: its mean on the test half, and the intervals of its changes around it."""
-    n = promise_tables.images()
-    names = ("recall", f"{contestant.rule} {level}")
+    n, names = promise_tables.images(), ("recall", f"{of.rule} {level}")
     at = [np.average(trade_tables.of_class(runs, x).mean(axis=0), weights=n) for x in names]
-    colour = ARMS.get(contestant.arm, ("ink", ""))[0]
+    colour = ARMS.get(of.arm, ("ink", ""))[0]
     for axis, change in enumerate(changes):
         ends = np.array([at, at], float)
         ends[:, axis] += np.array([change.low, change.high]) - change.mean
         picture.line(axes(ends), colour, 1)
-    hollow = contestant.rule != "linkage"
-    picture.dot(axes(at), 4.5, "paper" if hollow else colour, colour)
-    if contestant.arm in NAMED:
-        picture.text(axes(at) + [8, 14], NAMED[contestant.arm], "grey", 12, "start")
+    picture.dot(axes(at), 4.5, colour if of.rule == "linkage" else "paper", colour)
+    words, beside = NAMED.get((of.arm, of.rule), ("", (0, 0)))
+    anchor = "start" if beside[0] > 0 else "end"
+    picture.text(axes(at) + beside, words, "grey", 12, anchor)

@@ -36,7 +36,7 @@ def variants(case: Case, dtype: str, convention: Convention) -> Iterator[dict[st
                     both = [plain, plain | by_autograd(moved, each, plain)]
                 except ValueError:  # a distance is infinite here
                     both = [_points(moved, each)]
-            yield from (back(stages, order) for stages in both)
+            yield from (_in_order(stages, order) for stages in both)
 
 
 def _points(case: Case, convention: Convention) -> dict[str, NDArray]:
@@ -53,10 +53,10 @@ def logarithms(case: Case, dtype: str, convention: Convention) -> Iterator[dict[
         with np.errstate(all="ignore"):
             plain = reference(moved, convention)
             found = by_autograd(moved, convention, plain, ByLogarithm)
-        yield back({name: found[name] for name in GRADIENTS}, order)
+        yield _in_order({name: found[name] for name in GRADIENTS}, order)
 
 
-def back(stages: dict[str, NDArray], order: NDArray) -> dict[str, NDArray]:
+def _in_order(stages: dict[str, NDArray], order: NDArray) -> dict[str, NDArray]:
     """Return stages with their coordinates in the first order again."""
     wide = [n for n in ("z", "l", *GRADIENTS[-4:]) if np.size(stages.get(n, ()))]
     return stages | {name: stages[name][:, np.argsort(order)] for name in wide}

@@ -24,6 +24,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import study_compare
 import trade
 from numpy.typing import NDArray
 from study_compare import interval, markdown
@@ -134,6 +135,19 @@ def table_levels(rows: list[dict]) -> str:
                 line.append(difference([run["purity"][tree][column] for run in runs], plain))
             lines.append(line)
     return markdown(("noise", "nuisance", "level", "trees", "features", *trees_shown()), lines)
+
+
+def table_kept(rows: list[dict]) -> str:
+    """Return what strong HIER changes in linkage on the embeddings, against the loss alone."""
+    lines, (one, other) = [], ("free, strong: linkage", "without: linkage")
+    for noise, (column, name) in product(NOISES, ((1, "middle"), (2, "top"))):
+        line = [noise, name]
+        for nuisance in NUISANCES:
+            runs = [r["purity"] for r in rows if (r["noise"], r["nuisance"]) == (noise, nuisance)]
+            both = ([100 * run[tree][column] for run in runs] for tree in (one, other))
+            line.append(study_compare.difference(*both) if len(runs) > 1 else "")
+        lines.append(line)
+    return markdown(("noise", "level", *(f"nuisance {n:g}" for n in NUISANCES)), lines)
 
 
 def trees_shown() -> list[str]:

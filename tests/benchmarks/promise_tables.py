@@ -32,6 +32,7 @@ TABLES = {
     "front": lambda: trade_tables.table_front(trade.read(trade.RESULTS), images()),
     "trials": lambda: trade_tables.table_trials(trade.read(trade.RESULTS)),
     "levels": lambda: depth.table_levels(trade.read(depth.RESULTS)),
+    "kept": lambda: depth.table_kept(trade.read(depth.RESULTS)),
     "radius": lambda: depth.table_radius(trade.read(depth.RESULTS)),
     "released": lambda: released_tree.table(trade.read(released_tree.RESULTS)),
 }

@@ -1,4 +1,4 @@
-"""Does HIER help? Tune each loss alone and with HIER, then compare: docs/15-does-hier-help.md.
+"""Does HIER help? Tune each loss alone and with HIER, then compare: docs/appendix-nine-losses.md.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/study.py --jobs 2 [--trials N] [--seeds N]
 
