@@ -15,7 +15,7 @@ from candidates.plain import BLACK_BOX, Plain, candidate
 
 from hier_ref.convention import EXACT, RELEASED
 from hier_ref.oracle import check, fingerprint, load_suite, reference
-from hier_ref.oracle.report import why
+from hier_ref.oracle.report import text, why
 from hier_ref.oracle.stages import NEEDS
 
 SUITE = {entry.case.id: entry for entry in load_suite()}
@@ -67,6 +67,22 @@ def test_a_mutant_is_caught_located_and_named_if_it_has_a_name(name):
     if mutant.named:
         field, value = mutant.named
         assert {n: new for n, (_, new) in best.differences.items()} == {field: value}
+
+
+@pytest.mark.parametrize("name", ["noise-swapped", "hinge-two"])
+def test_a_gradient_is_not_accused_where_ancestors_or_hinges_are_wrong(name):
+    report = check(BY_NAME[name].candidate(), FEW, dtypes=DOUBLE)
+    assert any(f.begins_here for f in report.failed("grad_d_zl"))
+    marked = [line.split()[0] for line in text(report).splitlines() if "begins here too" in line]
+    assert not {"grad_d_zl", "grad_d_ll"} & set(marked)
+
+
+def test_a_gradient_that_is_wrong_beside_another_stage_is_accused():
+    """Half of one level in the loss, and gradients turned round."""
+    both = BY_NAME["level-half"].hooks | BY_NAME["grad-sign"].hooks
+    report = check(candidate(type("Both", (Plain,), both)), FEW, dtypes=DOUBLE)
+    line = next(line for line in text(report).splitlines() if line.startswith("grad_d_zl"))
+    assert line.endswith("<- begins here too")
 
 
 @pytest.mark.parametrize("name", ["exp0-half", "riemann", "st-none", "st-pair"])

@@ -79,6 +79,8 @@ def test_a_declared_convention_has_budgets_of_its_own():
     assert check(candidate(Unmasked), some, convention=masked).verdict == "conforms"
     report = check(candidate(Unmasked), some)
     assert report.verdict == "another convention"
+    alone = check(candidate(Unmasked), [entry, SUITE["edge-6"]], convention=masked)
+    assert alone.verdict == "conforms"  # both are hard: a quarter of two cases would be none
 
 
 def test_constants_of_the_arithmetic_excuse_little():
