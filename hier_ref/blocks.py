@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from hier_ref.choice import Rule, among, choice_weights_vjp, farther, farther_vjp, rates
+from hier_ref.choice import Rule, among, farther_vjp
 
 # glibc gives freed memory back to the system at once, and fetches each page of the next temporary
 # anew, until it has seen a large array come and go. This one is never touched.
@@ -67,7 +67,8 @@ def judge(
     """
     triplets = triplets.astype(np.int64)  # products of narrow indices would wrap around
     pairs = pairs_of(triplets, len(d))
-    far = Far(d[pairs.i], d[pairs.j], farther(d[pairs.i], d[pairs.j], rule), d[triplets[:, 2]])
+    d_i, d_j = d[pairs.i], d[pairs.j]
+    far = Far(d_i, d_j, np.maximum(d_i, d_j), d[triplets[:, 2]])
     w_pair, w_triple = _races(far, pairs, triplets, pair, triple, rule, own_ancestor)
     lca_pair, lca_triple = w_pair.argmax(1), w_triple.argmax(1)
     gain = d[triplets, lca_pair[:, None]] - d[triplets, lca_triple[:, None]]
@@ -82,10 +83,10 @@ def judge(
     keep = np.flatnonzero(active.any(1))
     s, members = active[keep] * signs, triplets[keep]
     if rule.convention.straight_through:
-        v = _sparse(s, members, len(d)) @ d  # (H2'): the cotangent of each weight
-        to_pair = choice_weights_vjp(v, _normed(w_pair[keep]), rule.tau)
-        to_triple = choice_weights_vjp(np.negative(v, out=v), _normed(w_triple[keep]), rule.tau)
-        grad_d = _through_maxima(to_pair, to_triple, far, pairs, keep, members[:, 2], rule, len(d))
+        v = _columns(s, members, len(d)).T @ d  # (H2'): the cotangent of each weight
+        races = w_pair[keep], w_triple[keep]
+        scales = [_choice_vjp(v, w, rule.tau) for w in races]
+        grad_d = _through_maxima(races, scales, far, pairs, keep, members[:, 2], rule, len(d))
     else:
         grad_d = np.zeros_like(d)
     # The chosen distances themselves: + at the ancestor of the pair, - at that of the triple.
@@ -106,23 +107,43 @@ def _races(
 ) -> tuple[NDArray, NDArray]:
     """Weights of both choices, (T, P) and (T, P), but for the sum of each row."""
     each = far.pair[pairs.of]
-    last = farther(each, far.k, rule)
+    last = np.maximum(each, far.k)
     if not own_ancestor:  # (C7): an infinite distance is never chosen
         each, last = (
             np.where(among(triplets[:, :size], last.shape[1]), np.inf, distance)
             for size, distance in ((2, each), (3, last))
         )
     if rule.convention.noise_tempered:  # (C6): -(far + log E)/tau is (-far + G)/tau
-        return rates(each + np.log(pair), rule.tau), rates(last + np.log(triple), rule.tau)
-    rate = rates(far.pair, rule.tau)[pairs.of] if own_ancestor else rates(each, rule.tau)
+        return _rates(each + np.log(pair), rule.tau), _rates(last + np.log(triple), rule.tau)
+    rate = _rates(far.pair.copy(), rule.tau)[pairs.of] if own_ancestor else _rates(each, rule.tau)
     np.divide(rate, pair, out=pair)
-    np.divide(rates(last, rule.tau), triple, out=triple)
+    np.divide(_rates(last, rule.tau), triple, out=triple)
     return pair, triple
 
 
+def _rates(far: NDArray, tau: float) -> NDArray:
+    """Return `choice.rates` (T, P), written over the distances."""
+    np.subtract(far.min(1, keepdims=True), far, out=far)
+    with np.errstate(over="ignore"):
+        far /= tau
+    return np.exp(far, out=far)
+
+
+def _choice_vjp(v: NDArray, w: NDArray, tau: float) -> NDArray:
+    """Do what `choice_weights_vjp` does in fewer passes, from weights w (T, P) without their sum.
+
+    v (T, P) are the cotangents. Written over w, but for the factors of its rows, which are
+    returned, (T,): who sums the rows applies them at no cost.
+    """
+    total = np.einsum("tp->t", w)
+    mean = np.einsum("tp,tp->t", w, v) / total
+    w *= mean[:, None] - v
+    return 1 / (total * tau)
+
+
 def _through_maxima(
-    to_pair: NDArray,
-    to_triple: NDArray,
+    races: tuple[NDArray, NDArray],
+    scales: list[NDArray],
     far: Far,
     pairs: Pairs,
     keep: NDArray,
@@ -130,29 +151,23 @@ def _through_maxima(
     rule: Rule,
     n: int,
 ) -> NDArray:
-    """Send cotangents of both `far`, (T, P) each and overwritten, back to the distances (n, P)."""
-    onwards = farther_vjp(to_triple, far.pair[pairs.of[keep]], far.k[keep], rule)
-    to_pair += onwards
+    """Send what `_choice_vjp` found for pairs and triples back to the distances (n, P)."""
+    (to_pair, to_triple), (of_pair, of_triple) = races, scales
+    of, size = pairs.of[keep], len(pairs.i)
+    onwards = farther_vjp(to_triple, far.pair[of], far.k[keep], rule)
     to_triple -= onwards  # what is left is k's
-    rest = _sums(to_pair, pairs.of[keep], len(far.pair))  # a row for each pair
+    rest = _sums(of_pair, of, size) @ to_pair - _sums(of_triple, of, size) @ onwards
     to_i = farther_vjp(rest, far.i, far.j, rule)
-    rows = np.concatenate([to_triple, to_i, rest - to_i])
-    return _sums(rows, np.concatenate([k, pairs.i, pairs.j]), n)
+    own = _sums(np.ones(2 * size, rest.dtype), np.concatenate([pairs.i, pairs.j]), n)
+    return own @ np.concatenate([to_i, rest - to_i]) - _sums(of_triple, k, n) @ to_triple
 
 
-def _normed(w: NDArray) -> NDArray:
-    w /= w.sum(1, keepdims=True)
-    return w
+def _sums(scale: NDArray, index: NDArray, n: int) -> "scipy.sparse.csc_array":
+    """Return the matrix (n, T) that scales rows and sums them by index: d[index], transposed."""
+    return _columns(scale[:, None], index[:, None], n)
 
 
-def _sparse(values: NDArray, columns: NDArray, n: int) -> "scipy.sparse.csr_array":
-    """Return the matrix (T, n) with values (T, M) in given columns (T, M) of each row."""
-    t, m = columns.shape
-    start = np.arange(t + 1) * m
-    return scipy.sparse.csr_array((values.ravel(), columns.ravel(), start), shape=(t, n))
-
-
-def _sums(rows: NDArray, index: NDArray, n: int) -> NDArray:
-    """Sum rows (T, P) into (n, P) by index (T,): the transpose of d[index]."""
-    ones = np.ones((len(rows), 1), rows.dtype)
-    return np.asarray(_sparse(ones, index[:, None], n).T @ rows)
+def _columns(values: NDArray, rows: NDArray, n: int) -> "scipy.sparse.csc_array":
+    """Return the matrix (n, T) with values (T, M) in the given rows (T, M) of each column."""
+    start = np.arange(len(rows) + 1) * rows.shape[1]
+    return scipy.sparse.csc_array((values.ravel(), rows.ravel(), start), shape=(n, len(rows)))

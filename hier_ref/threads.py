@@ -4,11 +4,15 @@ NumPy lets other threads run while it computes, so threads of Python are enough.
 from which thread changes nothing: the same bytes for any number of them.
 """
 
+import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -64,3 +68,37 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
         finally:  # after a failure, an interrupt, or where nobody takes the rest
             for future in waiting:
                 future.cancel()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let NumPy's products run on the calling thread, where its BLAS is an OpenBLAS.
+
+    Its own threads would wait for the next product without giving up their core, beside ours; and
+    sums would depend on how many they are. Any other BLAS is left as it is.
+    """
+    library, name = _openblas()
+    if library is None:
+        yield
+        return
+    before = library[name.format("get")]()
+    library[name.format("set")](1)
+    try:
+        yield
+    finally:
+        library[name.format("set")](before)
+
+
+@cache
+def _openblas() -> tuple[Any, str]:
+    """Return the library that NumPy multiplies with and how it names its functions, or None."""
+    library = ctypes.CDLL(import_module("numpy.linalg._umath_linalg").__file__)  # and what it needs
+    for name in (
+        "scipy_openblas_{}_num_threads64_",
+        "openblas_{}_num_threads64_",
+        "scipy_openblas_{}_num_threads",
+        "openblas_{}_num_threads",
+    ):
+        if hasattr(library, name.format("set")):
+            return library, name
+    return None, ""

@@ -16,7 +16,8 @@ from hier_ref.convention import EXACT, Convention
 from hier_ref.ranges import whole
 
 LEVELS = ("data", "proxy")
-BLOCK = 256  # triplets worked on at once: (BLOCK, P) temporaries stay near the cache
+STREAM = 256  # triplets whose noise is one stream
+BLOCK = 4 * STREAM  # triplets worked on at once: beyond this a call of NumPy costs next to nothing
 LEAST_NOISE = -80.0  # no Gumbel number is below -4 or so, and exp(80) is finite in float32
 
 
@@ -27,7 +28,7 @@ class Draws:
     triplets_data, triplets_proxy: (T, 3) integers, rows (i, j, k); T may be 0.
     gumbel_data, gumbel_proxy: (pair, triple), two (T, P) arrays of standard Gumbel noise for
     the choices of LCA(i, j) and LCA(i, j, k); or None, and the noise comes from `seed`, a stream
-    for each block of triplets, the same at every evaluation.
+    for each STREAM triplets, the same at every evaluation.
     """
 
     triplets_data: NDArray
@@ -66,20 +67,26 @@ class Draws:
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Return the triplets of one block and the arrival times of their two choices. (T4).
 
-        (T, 3), (T, n), (T, n). Each block and choice has a stream of its own, so that blocks can
-        be worked on in any order.
+        (T, 3), (T, n), (T, n). Each choice has a stream of its own for every STREAM triplets, so
+        that blocks can be worked on in any order, and their size changes nothing.
         """
         triplets, gumbel = self.level(level)
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
-        size = len(triplets[rows]), n
-        if gumbel is None:
-            path = [self.seed, LEVELS.index(level), block]
-            times = [arrival_times(np.random.default_rng([*path, k]), size, dtype) for k in (0, 1)]
-        else:
-            times = [np.exp(-g[rows].astype(dtype)) for g in gumbel]
-        least = np.finfo(dtype).tiny ** 0.4  # (K22)
-        pair, triple = (np.maximum(e, least, out=e) for e in times)
+        pair, triple = times = np.empty((2, len(triplets[rows]), n), dtype)
+        for choice, e in enumerate(times):
+            if gumbel is None:
+                self._draw(e, [LEVELS.index(level), block, choice])
+            else:
+                not_at_once(np.exp(-gumbel[choice][rows].astype(dtype)), e)
         return triplets[rows], pair, triple
+
+    def _draw(self, e: NDArray, path: list[int]) -> None:
+        """Draw the arrival times e (T, n) of one level, block and choice."""
+        level, block, choice = path
+        for start in range(0, len(e), STREAM):
+            stream, part = (block * BLOCK + start) // STREAM, e[start : start + STREAM]
+            rng = np.random.default_rng([self.seed, level, stream, choice])
+            not_at_once(arrival_times(rng, part.shape, e.dtype), part)
 
 
 def arrival_times(rng: Generator, size: tuple[int, ...], dtype: Any) -> NDArray:
@@ -90,6 +97,11 @@ def arrival_times(rng: Generator, size: tuple[int, ...], dtype: Any) -> NDArray:
     left = rng.random(size, dtype)
     np.subtract(1, left, out=left)
     return np.negative(np.log(left, out=left), out=left)
+
+
+def not_at_once(e: NDArray, out: NDArray) -> None:
+    """Write arrival times (T, n) to `out`, those at 0 a little later. (K22)."""
+    np.maximum(e, np.finfo(out.dtype).tiny ** 0.4, out=out)
 
 
 def nearest_neighbours(d: NDArray, neighbours: int, first: NDArray | None = None) -> NDArray:

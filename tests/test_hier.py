@@ -174,6 +174,7 @@ def test_any_number_of_threads_gives_the_same_bytes(count, dtype, monkeypatch, r
     """Some twenty blocks at each level, the last one short; noise from the seed."""
     x, proxies = (rng.standard_normal((n, 4)).astype(dtype) for n in (40, 30))
     draws = [rng.integers(0, n, (5000 + n, 3)) for n in (40, 30)]
+    monkeypatch.setattr(triplets, "BLOCK", triplets.STREAM)
     call = partial(hier_stages, x, proxies, Draws(*draws, seed=9), margin=1.0)
     monkeypatch.setattr(threads, "_asked", [1])
     alone = call()

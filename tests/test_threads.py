@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hier_ref import threads
-from hier_ref.threads import in_order, use_threads
+from hier_ref.threads import in_order, one_blas_thread, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +94,36 @@ def test_other_numbers_of_threads_are_refused(count):
     with pytest.raises(ValueError, match="^threads .*: expected integers"):
         use_threads(count)
     assert threads._asked == []
+
+
+class Blas:
+    """A library of BLAS that remembers how many threads it has."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __getitem__(self, name):
+        return {"a get b": lambda: self.count, "a set b": lambda n: setattr(self, "count", n)}[name]
+
+
+def test_one_blas_thread_ends_with_what_it_began_with(monkeypatch):
+    library = Blas(5)
+    monkeypatch.setattr(threads, "_openblas", lambda: (library, "a {} b"))
+    with pytest.raises(ValueError, match="within"), one_blas_thread():
+        assert library.count == 1
+        raise ValueError("within")
+    assert library.count == 5
+
+
+def test_one_blas_thread_leaves_another_blas_alone(monkeypatch):
+    monkeypatch.setattr(threads, "_openblas", lambda: (None, ""))
+    with one_blas_thread():
+        np.testing.assert_array_equal(np.eye(2) @ np.eye(2), np.eye(2))
+
+
+def test_openblas_is_found_where_numpy_was_built_with_it():
+    library, name = threads._openblas()
+    built_with = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    assert (library is not None) == ("openblas" in built_with)
+    with one_blas_thread():
+        assert library is None or library[name.format("get")]() == 1

@@ -198,17 +198,28 @@ def test_arrivals_T4_are_the_exponentials_of_captured_gumbel_noise(monkeypatch, 
         np.testing.assert_allclose(-np.log(arrival), noise, rtol=1e-14, atol=1e-14)
 
 
-def test_arrivals_T4_of_each_block_level_and_choice_are_a_stream_of_their_own():
-    draws = Draws(np.zeros((600, 3), int), np.zeros((600, 3), int), seed=3)
+def test_arrivals_T4_of_each_stream_level_and_choice_are_numbers_of_their_own():
+    """Whatever the order in which blocks are asked for; no number occurs twice."""
+    triplet_lists = np.zeros((2, triplets.BLOCK + triplets.STREAM + 1, 3), int)
+    draws = Draws(*triplet_lists, seed=3)
     found = {}
     for level in ("proxy", "data"):
+        assert len(draws.blocks(level)) == 2
         for block in reversed(draws.blocks(level)):
             found[level, block] = draws.arrivals(level, block, 6, np.float64)[1:]
-    assert [len(draws.blocks(level)) for level in ("data", "proxy")] == [3, 3]
-    for (level, block), times in found.items():  # in whatever order they are asked for
+    for (level, block), times in found.items():
         for got, again in zip(draws.arrivals(level, block, 6, np.float64)[1:], times, strict=True):
             np.testing.assert_array_equal(got, again)
-    assert len({e.tobytes() for times in found.values() for e in times}) == 12
+    drawn = np.concatenate([e.ravel() for times in found.values() for e in times])
+    assert len(drawn) == 12 * triplet_lists.shape[1] * 2 == len(np.unique(drawn))
+
+
+def test_arrivals_T4_do_not_depend_on_the_size_of_blocks(monkeypatch):
+    draws = Draws(np.zeros((1300, 3), int), np.zeros((0, 3), int), seed=3)
+    want = written_out(draws, "data", 5)
+    monkeypatch.setattr(triplets, "BLOCK", triplets.STREAM)
+    for got, whole in zip(written_out(draws, "data", 5), want, strict=True):
+        np.testing.assert_array_equal(got, whole)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

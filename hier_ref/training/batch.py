@@ -22,6 +22,7 @@ from hier_ref.hier import (
 )
 from hier_ref.levels import Rule
 from hier_ref.losses import unit, unit_vjp
+from hier_ref.threads import one_blas_thread
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward, head_vjp
 from hier_ref.triplets import Draws
@@ -102,6 +103,7 @@ def draw(rng: np.random.Generator, d: Distances, labels: NDArray, config: Config
     )
 
 
+@one_blas_thread()
 def batch_gradient(
     params: Params, f: NDArray, labels: NDArray, rng: np.random.Generator, config: Config
 ) -> tuple[dict[str, float], Params]:
