@@ -139,7 +139,7 @@ LAST += [
     mixed("mix-clip-mask-st", "clip-eps-1e-05", "mask-none", "st-none"),
     mixed("mix-mobius-tempered", "mobius-eps-1e-05", "noise-tempered"),
     mixed("mix-margin-st-riemann", "ball-margin-0.004", "st-none", "riemann"),
-    mixed("mix-mask-apart-st-riemann", "mask-none", "mean-apart", "st-none", "riemann"),
+    mixed("mix-mask-st-riemann", "mask-none", "st-none", "riemann"),
 ]
 
 # ---- Ties, and the digits of one stage
