@@ -203,7 +203,7 @@ def test_threads_do_not_change_the_result(monkeypatch, count):
     monkeypatch.setattr(threads, "_asked", [1])
     want = rank_gallery(z, levels, z, levels, 0.1, True)
     monkeypatch.setattr(threads, "_asked", [count])
-    monkeypatch.setattr(search, "ALONE", 0)
+    monkeypatch.setattr(search, "PART", len(z))
     for got, alone in zip(rank_gallery(z, levels, z, levels, 0.1, True), want, strict=True):
         assert got.tobytes() == alone.tobytes()
 

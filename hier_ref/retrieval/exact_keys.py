@@ -6,6 +6,7 @@ is what rounding took from high ("double-double", as in `hier_ref.compensated`).
 
 import math
 from collections.abc import Callable
+from threading import Lock
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class PairKeys:
         least = 1.0 if gaps is None else gaps.min()
         self.floor = math.sqrt(y.shape[1] * TINY / least)  # of roots of keys: squares underflow
         self.gap_pairs = np.full((2, len(y)), np.nan)  # computed where they are needed
+        self.finding = Lock()  # one thread after the other
 
     def rungs(self) -> tuple[Rung, Rung]:
         """Return both ways to compute keys, the quick one first, each with its rho and sigma  (R7).
@@ -85,9 +87,10 @@ class PairKeys:
         return np.where(zero, 2.0, high), np.where(zero, 0.0, low)
 
     def _find_gaps(self, j: np.ndarray) -> None:
-        j = j[np.isnan(self.gap_pairs[0, j])]
-        for part in _blocks(len(j), self.y.shape[1]):
-            self.gap_pairs[:, j[part]] = _gap(self.y[j[part]].astype(np.float64), self.c)
+        with self.finding:
+            j = j[np.isnan(self.gap_pairs[0, j])]
+            for part in _blocks(len(j), self.y.shape[1]):
+                self.gap_pairs[:, j[part]] = _gap(self.y[j[part]].astype(np.float64), self.c)
 
 
 def _zero(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ class Ordered(NamedTuple):
 
     def place(self) -> np.ndarray:
         """Return how many items of the same query come before each  (N,)."""
-        return np.arange(len(self.row)) - np.searchsorted(self.row, self.row)
+        first = self.row.searchsorted(np.arange(self.row.max(initial=-1) + 1))
+        return np.arange(len(self.row)) - first[self.row]
 
 
 def in_parts(keys: Points, queries: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -58,15 +59,17 @@ def in_order(
     apart = np.diff(k) > keys.width(queries)[row[:-1]]
     start = _starts((row[1:] != row[:-1]) | apart)
     right = members.correct(queries[row], item)
-    by = np.argsort(2 * start + right, kind="stable")  # wrong first
-    right, value = right[by], keys.copies[item[by]]
+    at = np.flatnonzero(_mixed(start, right))  # elsewhere nothing is open
+    by = at[np.argsort(2 * start[at] + right[at], kind="stable")]  # wrong first
+    right[at], value = right[by], keys.copies[item[by]]
     for closer, bounds in keys.rungs:
-        at = np.flatnonzero(_in_doubt(start, right, value))
+        still = np.flatnonzero(_mixed(start[at], right[at], value))
+        at, value = at[still], value[still]
         if not len(at):
             break
-        pairs = _of_pairs(closer, queries[row[at]], value[at], len(keys.copies))
+        pairs = _of_pairs(closer, queries[row[at]], value, len(keys.copies))
         by, first = _cut(start[at], right[at], pairs, bounds)
-        start[at], right[at], value[at] = at[first], right[at][by], value[at][by]
+        start[at], right[at], value = at[first], right[at][by], value[by]
     return Ordered(row, right, start)
 
 
@@ -100,13 +103,12 @@ def _starts(cut: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(places)
 
 
-def _in_doubt(start: np.ndarray, right: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Return whether each item is in a piece of right and wrong ones and of several values."""
-    first = np.flatnonzero(start == np.arange(len(start)))
-    size = np.diff(first, append=len(start))
-    hits = np.add.reduceat(right, first, dtype=int)
-    several = np.minimum.reduceat(value, first) < np.maximum.reduceat(value, first)
-    return np.repeat((hits > 0) & (hits < size) & several, size)
+def _mixed(start: np.ndarray, *kinds: np.ndarray) -> np.ndarray:
+    """Return whether the piece of each item (N,) holds more than one of each of the kinds (N,)."""
+    first = np.flatnonzero(np.diff(start, prepend=-1))
+    several = [np.minimum.reduceat(k, first) < np.maximum.reduceat(k, first) for k in kinds]
+    mixed: np.ndarray = np.logical_and.reduce(several)
+    return np.repeat(mixed, np.diff(first, append=len(start)))
 
 
 def _of_pairs(

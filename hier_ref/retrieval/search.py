@@ -15,10 +15,9 @@ from hier_ref.retrieval.members import Members
 from hier_ref.retrieval.order import Ordered, in_order, in_parts
 from hier_ref.retrieval.precision import from_places, hit_places, nearest
 from hier_ref.threads import in_order as in_turn
-from hier_ref.threads import threads
 
 MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
-ALONE = 2**20  # keys of a block below which no second thread is worth its start
+PART = 2**22  # keys that a thread looks at before it takes others
 
 
 class Ranking(NamedTuple):
@@ -47,13 +46,19 @@ class Search:
         if exclude_same_index:
             np.fill_diagonal(key[:, rows], np.inf)
         width = self.keys.width(queries)
-        parts = np.array_split(np.arange(len(queries)), threads() if key.size >= ALONE else 1)
-        count = partial(self._count, key, queries, width)
-        deque(in_turn(count, parts) if len(parts) > 1 else map(count, parts), maxlen=0)
+        size = -(-key.size // PART)
+        measure = partial(self._measure, key, queries, width)
+        parts = np.array_split(np.arange(len(queries)), min(size, len(queries)))
+        deque(in_turn(measure, parts) if size > 1 else map(measure, parts), maxlen=0)
+
+    def _measure(
+        self, key: np.ndarray, queries: np.ndarray, width: np.ndarray, part: np.ndarray
+    ) -> None:
+        self._count(key, queries, width, part)
         if isinstance(self.keys, Points):
             for level in range(len(self.levels)):
-                self._settle_ranks(self.keys, level, key, queries, width)
-                self._settle_precisions(self.keys, level, key, queries)
+                self._settle_ranks(self.keys, level, key, queries, width, part)
+                self._settle_precisions(self.keys, level, key, queries, part)
 
     def _count(
         self, key: np.ndarray, queries: np.ndarray, width: np.ndarray, part: np.ndarray
@@ -72,11 +77,17 @@ class Search:
                     pure[at], average[at] = from_places(place, len(hits))
 
     def _settle_ranks(
-        self, keys: Points, level: int, key: np.ndarray, queries: np.ndarray, width: np.ndarray
+        self,
+        keys: Points,
+        level: int,
+        key: np.ndarray,
+        queries: np.ndarray,
+        width: np.ndarray,
+        part: np.ndarray,
     ) -> None:
         members = self.levels[level]
         rank, ties = (array[queries, level] for array in self.found[:2])
-        for rows in in_parts(keys, queries, np.flatnonzero(ties)):
+        for rows in in_parts(keys, queries, part[ties[part] > 0]):
             first = [key[n, members.of(queries[n])].min() for n in rows]
             low, high = first - width[rows], first + width[rows]
             items = in_order(keys, members, queries[rows], [key[n] for n in rows], low, high)
@@ -87,11 +98,11 @@ class Search:
             self.found.ties[queries[rows], level] = hit - items.start[hit]
 
     def _settle_precisions(
-        self, keys: Points, level: int, key: np.ndarray, queries: np.ndarray
+        self, keys: Points, level: int, key: np.ndarray, queries: np.ndarray, part: np.ndarray
     ) -> None:
         members, (_, _, pure, average) = self.levels[level], self.found
         limit = self.limit[queries, level].astype(key.dtype)
-        for rows in in_parts(keys, queries, np.flatnonzero(limit < np.inf)):
+        for rows in in_parts(keys, queries, part[limit[part] < np.inf]):
             low = np.full(len(rows), -np.inf, key.dtype)
             items = in_order(keys, members, queries[rows], [key[n] for n in rows], low, limit[rows])
             for n, place in zip(rows, _places_of_hits(items, len(rows)), strict=True):
