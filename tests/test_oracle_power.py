@@ -86,14 +86,12 @@ def test_survivors_are_those_that_say_why():
     assert {row["form"] for row in ROWS if not caught(row)} == {"black box"}
 
 
-def test_right_variants_were_blamed_where_the_chapter_says_and_nowhere_else():
+def test_no_right_variant_was_blamed():
     table = json.loads(PEACE.read_text())
     assert set(table) == {*FORMS, "declared"}
-    assert sum(counts["variants"] for counts in table.values()) >= 400
-    assert {form: c["alarms"] for form, c in table.items() if c["alarms"]} == {"declared": 1}
-    beyond = {form for form, counts in table.items() if counts["largest"] >= 1}
-    assert beyond == {"declared", "logsumexp-slope"}
-    assert all(counts["whole"] for counts in table.values())
+    assert sum(counts["variants"] for counts in table.values()) >= 1500
+    assert not any(counts["alarms"] for counts in table.values())
+    assert all(counts["whole"] and counts["largest"] < 1 for counts in table.values())
 
 
 def test_the_tables_of_the_chapters_are_those_of_the_results():
