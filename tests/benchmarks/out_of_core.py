@@ -3,8 +3,11 @@
 python tests/benchmarks/out_of_core.py [--gigabytes 6] [--columns 1024] [--folder /tmp] [OPTION ...]
 writes a folder of .npy of so many gigabytes of float16, half of whose classes would train were it
 not for the split: all but 10,000 rows train. It trains on it, `OPTION ...` being options of the
-training (default: --epochs 1 --hier-weight 0), evaluates the run, prints the seconds of both and
-the peak of the memory that each process held, mapped pages included, and removes the folder.
+training, evaluates the run, prints the seconds of both and the peak of the memory that each process
+held, mapped pages included, and removes the folder. Without options it takes one epoch in batches
+of 1,440 without HIER, from a random start and without held-out classes: what is left that walks
+through all rows is the check of the features, the closed forms beside which the run is judged, and
+the epoch.
 """
 
 import argparse
@@ -17,6 +20,7 @@ from sop_size import measured
 
 TEST, OF_CLASS, CHUNK = 10_000, 60, 2**24
 LIMIT = 1.5  # GiB
+QUICK = "--epochs 1 --hier-weight 0 --validate 0 --start random --batch 1440".split()
 
 
 def write(folder, gigabytes, columns):
@@ -46,7 +50,7 @@ if __name__ == "__main__":
     parser.add_argument("--columns", type=int, default=1024)
     parser.add_argument("--folder", type=Path, help="where there is room for it")
     args, options = parser.parse_known_args()
-    options = options or ["--epochs", "1", "--hier-weight", "0"]
+    options = options or QUICK
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         path, run = Path(folder) / "features", Path(folder) / "run"
         rows = write(path, args.gigabytes, args.columns)
