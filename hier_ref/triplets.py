@@ -17,7 +17,7 @@ from hier_ref.ranges import whole
 
 LEVELS = ("data", "proxy")
 STREAM = 256  # triplets whose noise is one stream
-BLOCK = 4 * STREAM  # triplets worked on at once: beyond this a call of NumPy costs next to nothing
+BLOCK = 2 * STREAM  # triplets worked on at once: fewer cost more calls of NumPy, more cost memory
 LEAST_NOISE = -80.0  # no Gumbel number is below -4 or so, and exp(80) is finite in float32
 
 
