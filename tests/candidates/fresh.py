@@ -1,4 +1,4 @@
-"""Mutants written when the oracle was finished: it has not been changed since.
+"""Mutants written when the oracle was nearly finished: only its budgets were changed since.
 
 The families of wider.py and latest.py once more, with conventions at values that nobody had tried.
 All are asked in both dtypes.
@@ -23,6 +23,8 @@ wrong = into(FRESH)
 FLOAT32 = ("mobius-eps-1e-03", "ball-margin-0.01", "hinge-no-j", "st-half", "max-j", "far-sum")
 FLOAT32 += ("d-ll-half", "grad-rolled", "mean-less-1", "noise-shared", "l-detached", "hinge-cap")
 FRESH += [short_only(name) for name in FLOAT32]
+UNASKED = "float32 losses are asked up to radii 0.98: at 0.995 a right RELEASED changes a choice"
+FRESH[1] = FRESH[1]._replace(hidden=UNASKED)  # ball-margin-0.01
 
 
 def in_float32(change):
@@ -127,7 +129,13 @@ def gap_by(f):
 
 wrong("gap-1e-7-plus", "1e-7 added to gaps", "d_zz", gap=lambda s, x: Plain.gap(s, x) + 1e-7)
 wrong("gap-1e-5", "gaps not below 1e-5", "d_zz", gap=floor(1e-5))
-wrong("gap-3e-11", "gaps not below 3e-11", "d_zl", gap=floor(3e-11))
+wrong(
+    "gap-3e-11",
+    "gaps not below 3e-11",
+    "d_zl",
+    hidden="the loss changes by 3e-14; right gradients there have no digits left",
+    gap=floor(3e-11),
+)
 wrong("gap-near", "gaps as 2 (1 - s)", "d_zz", gap=gap_by(lambda s: 2 * (1 - s)))
 wrong(
     "radius-2%", "points within (1 - 0.02)/√c", "z", ("ball_margin", 0.02), points=projected(0.02)
