@@ -1,0 +1,129 @@
+"""The tables of finetune.py: what was chosen, what it gives, and what HIER changes."""
+
+import numpy as np
+from finetune_plan import ARMS, GOALS, LOSSES, UNTRAINED, chosen
+from numpy.typing import NDArray
+from study_compare import markdown
+from trade_tables import interval, of_class
+
+SHOWN = {"R@1": "recall", "R@8": "recall8", "MAP@R": "map"}
+PURE = {"subgroup": "linkage subgroup", "group": "linkage group"}
+OF_PROXIES = {"subgroup": "lca subgroup", "group": "lca group"}
+
+
+def finals(rows: list[dict], arm: str, setting: dict) -> dict[int, dict]:
+    """Return the final runs of a setting by seed."""
+    runs = (row for row in rows if row["stage"] == "final" and row["arm"] == arm)
+    return {row["seed"]: row for row in runs if row["setting"] == setting}
+
+
+def contestants(rows: list[dict]) -> list[tuple[str, str, dict[int, dict]]]:
+    """Return arm, goal and final runs by seed of all that ran on the test half."""
+    found = [(arm, "-", finals(rows, arm, {})) for arm in UNTRAINED]
+    for goal in GOALS:
+        for arm in ARMS:
+            row = chosen(rows, arm, goal)
+            if row and arm.endswith("alone") and goal == "recall":
+                still = row["setting"] | {"lr_tail": 0.0}
+                frozen = arm.replace("alone", "frozen")
+                found.append((frozen, "-", finals(rows, frozen, still)))
+            if row:
+                found.append((arm, goal, finals(rows, arm, row["setting"])))
+    return [each for each in found if each[2]]
+
+
+def percent(runs: list[dict], name: str, n: NDArray) -> float | None:
+    """Return a measure in percent, the mean over images and seeds; None where no run has it."""
+    if name not in runs[0]["by_class"]:
+        return None
+    return float(np.average(of_class(runs, name).mean(axis=0), weights=n))
+
+
+def table_means(rows: list[dict], n: NDArray) -> str:
+    """Return the means of all that ran on the test half."""
+    lines = []
+    for arm, goal, of in contestants(rows):
+        runs = list(of.values())
+        names = (*SHOWN.values(), *PURE.values(), *OF_PROXIES.values())
+        values = [percent(runs, name, n) for name in names]
+        rank = [
+            np.mean([r["trees"][t][3] for r in runs])
+            for t in ("linkage", "lca")
+            if t in runs[0]["trees"]
+        ]
+        shown = ["-" if v is None else f"{v:.1f}" for v in values]
+        ranks = [f"{v:.3f}" for v in rank] + ["-"] * (2 - len(rank))
+        lines.append([arm, goal, len(runs), *shown[:5], ranks[0], *shown[5:], ranks[1]])
+    heads = ["arm", "chosen by", "seeds", *SHOWN, *PURE, "Spearman"]
+    return markdown((*heads, *(f"proxies: {name}" for name in (*PURE, "Spearman"))), lines)
+
+
+def changed(mine: dict[int, dict], base: dict[int, dict], name: str, other: str, n: NDArray) -> str:
+    """Show a measure less another of the base, paired by seed; bold where 0 is left out."""
+    seeds = sorted(set(mine) & set(base))
+    values = of_class([mine[s] for s in seeds], name) - of_class([base[s] for s in seeds], other)
+    mean, low, high = interval(values, n)
+    shown = f"{mean:+.1f} ({low:+.1f} .. {high:+.1f})"
+    return f"**{shown}**" if low > 0 or high < 0 else shown
+
+
+def table_changes(rows: list[dict], n: NDArray) -> str:
+    """Return what each arm changes against its loss alone, chosen for the same goal."""
+    runs = {(arm, goal): of for arm, goal, of in contestants(rows)}
+    lines = []
+    for goal, loss in ((goal, loss) for goal in GOALS for loss in LOSSES):
+        base = runs.get((f"{loss} alone", goal), {})
+        for arm in (f"{loss} released", f"{loss} strong"):
+            mine = runs.get((arm, goal), {})
+            if len(set(mine) & set(base)) < 2:
+                continue
+            pairs = [(name, name) for name in (*SHOWN.values(), *PURE.values())]
+            pairs += [(OF_PROXIES[level], PURE[level]) for level in PURE]
+            cells = [changed(mine, base, *pair, n) for pair in pairs]
+            lines.append([arm, goal, len(set(mine) & set(base)), *cells])
+    heads = ["arm", "chosen by", "seeds", *SHOWN, *PURE]
+    return markdown((*heads, *(f"proxies' tree: {name}" for name in PURE)), lines)
+
+
+def table_baselines(rows: list[dict], n: NDArray) -> str:
+    """Return what training each loss alone changes against what trains less."""
+    runs = {arm: of for arm, goal, of in contestants(rows) if goal in ("-", "recall")}
+    lines = []
+    for loss in LOSSES:
+        mine = runs.get(f"{loss} alone", {})
+        for name in (*UNTRAINED, f"{loss} frozen"):
+            base = runs.get(name, {})
+            if name in UNTRAINED and base:
+                base = dict.fromkeys(mine, next(iter(base.values())))
+            if len(set(mine) & set(base)) > 1:
+                measures = (*SHOWN.values(), *PURE.values())
+                cells = [changed(mine, base, each, each, n) for each in measures]
+                lines.append([f"{loss} alone less {name}", *cells])
+    return markdown(("", *SHOWN, *PURE), lines)
+
+
+def table_trials(rows: list[dict]) -> str:
+    """Return what each choice is, and its scores on the held-out training classes."""
+    lines = []
+    for goal in GOALS:
+        for arm in ARMS:
+            row = chosen(rows, arm, goal)
+            if row:
+                pure = [f"{v:.3f}" for v in row["trees"]["linkage"][1:4]]
+                words = " ".join(f"{name} {value}" for name, value in row["setting"].items())
+                lines.append([arm, goal, row["trial"], f"{row['recall'][0]:.1f}", *pure, words])
+    heads = ("arm", "chosen by", "trial", "R@1", "subgroup", "group", "Spearman", "setting")
+    return markdown(heads, lines)
+
+
+def tables(rows: list[dict], n: NDArray) -> str:
+    """Return all tables, and how many trials they rest on."""
+    count = [sum(r["stage"] == "tune" and r["arm"] == arm for r in rows) for arm in ARMS]
+    said = ", ".join(f"{arm} {number}" for arm, number in zip(ARMS, count, strict=True))
+    parts = (
+        (f"Trials: {said}.\n\nHeld-out training classes", table_trials(rows)),
+        ("Test half", table_means(rows, n)),
+        ("HIER less its loss alone, test half", table_changes(rows, n)),
+        ("Training less what trains less, test half", table_baselines(rows, n)),
+    )
+    return "\n".join(f"{words}:\n\n{table}" for words, table in parts)
