@@ -99,7 +99,7 @@ def fine_tuned(task: dict) -> tuple[NDArray, SimpleNamespace]:
     rows, labels, scored = prepared(task["data"])
     config = config_of(task)
     train = np.cumsum(read_features(default_features()).split == "train") - 1
-    own = [copy[rows if number == 0 else train[rows]] for number, copy in enumerate(maps())]
+    own = [copy[train[rows] if number else rows] for number, copy in enumerate(maps())]
     kinds = np.unique(labels, return_inverse=True)[1]
     start = net.Start(own, kinds, *head(task["data"], config.start))
     at_points = task["arm"].endswith("strong")
@@ -147,7 +147,7 @@ def complete(tasks: Iterable[dict], path: Path) -> None:
 def main() -> None:
     """Run what was asked for, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=6, help="settings of each arm")
+    parser.add_argument("--trials", type=int, default=6, help="settings of each arm, at most 8")
     parser.add_argument("--seeds", type=int, default=5, help="of each chosen setting")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file of results")
     parser.add_argument("--one", nargs=2, metavar=("ARM", "TRIAL"), help="one trial, not kept")

@@ -10,6 +10,7 @@ is there is not made again. The frozen blocks compute in bfloat16, as training d
 """
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from PIL import Image
 
 from hier_ref.features.contract import default_features, read_features
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "work" / "finetune"
-COPIES = 3  # beside the drawing itself
+DATA = Path(__file__).resolve().parents[2] / "data"
+FOLDER = DATA / "work" / "finetune"
+COPIES = 2  # beside the drawing itself
 TURN, SCALE, SHIFT = 10.0, 0.1, 0.06  # degrees; share of the size; share of the side
 SIDE, BATCH = 224, 32
 
@@ -54,6 +56,7 @@ def write(name: str, array: NDArray) -> None:
 
 def rendered() -> NDArray:
     """Return the pixels (N, S, S, 3) of the rows of the features file."""
+    sys.path.insert(0, str(DATA))
     from drawings import all_drawings
     from render import digest, render
 
@@ -93,6 +96,8 @@ def maps(pixels: NDArray, model) -> NDArray:
 def main() -> None:
     """Make what is missing."""
     import torch
+
+    sys.path.insert(0, str(DATA))
     from embed import backbone
 
     torch.set_num_threads(1)

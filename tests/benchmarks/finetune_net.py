@@ -3,11 +3,17 @@
 HIER is tests/candidates/torch_hier.py, which the oracle passed; triplets are drawn by hier_ref.
 """
 
+import sys
 from math import inf
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data"))
+
 from candidates.torch_hier import EXACT, RELEASED, distance, hier, to_ball
 from numpy.typing import NDArray
 from torch import nn
@@ -52,7 +58,7 @@ def tail() -> nn.Module:
 def pooled(blocks: nn.Module, maps: NDArray) -> torch.Tensor:
     """Return the network's outputs averaged over the image: (B, 192, 7, 7) -> (B, 1280)."""
     with torch.autocast("cpu", torch.bfloat16):
-        y = blocks(torch.from_numpy(maps).float())
+        y = blocks(torch.from_numpy(maps.astype(np.float32)))
     return y.float().mean(dim=(2, 3))
 
 
