@@ -146,6 +146,14 @@ def test_the_tables_by_hand():
     assert "**-12.5 (-20.0 .. -10.0)** |" in changes[2]
 
 
+def test_the_page_holds_the_tables_of_the_results():
+    text = finetune_tables.PAGE.read_text()
+    rows = finetune.read(finetune_tables.RESULTS)
+    assert finetune_tables.filled(text, rows, finetune_tables.sizes()) == text
+    for name in finetune_tables.TABLES:
+        assert text.count(f"<!-- finetune: {name} -->") == 1
+
+
 def test_a_drawing_is_moved_a_little_on_white():
     pixels = np.full((64, 64, 3), 255, np.uint8)
     pixels[24:40, 24:40] = 0

@@ -40,7 +40,6 @@ from hier_ref.training.config import Config
 from hier_ref.training.starts import start_head
 from hier_ref.training.trainer import init_params
 
-RESULTS = Path(__file__).resolve().parents[2] / "docs" / "finetune.jsonl"
 TRIPLETS = 5  # of each anchor, for time
 
 
@@ -147,9 +146,9 @@ def complete(tasks: Iterable[dict], path: Path) -> None:
 def main() -> None:
     """Run what was asked for, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=6, help="settings of each arm, at most 8")
+    parser.add_argument("--trials", type=int, default=8, help="settings of each arm, at most 8")
     parser.add_argument("--seeds", type=int, default=5, help="of each chosen setting")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="file of results")
+    parser.add_argument("--out", type=Path, default=finetune_tables.RESULTS, help="file of results")
     parser.add_argument("--one", nargs=2, metavar=("ARM", "TRIAL"), help="one trial, not kept")
     parser.add_argument("--tables", action="store_true", help="run nothing")
     args = parser.parse_args()
@@ -164,8 +163,9 @@ def main() -> None:
     if not args.tables:
         complete(plan.tuning(args.trials), args.out)
         complete(plan.finals(read(args.out), args.seeds), args.out)
-    labels = prepared(plan.TEST)[2].part("test").labels
-    print(finetune_tables.tables(read(args.out), np.unique(labels, return_counts=True)[1]))
+    n = finetune_tables.sizes()
+    for name, table in finetune_tables.TABLES.items():
+        print(f"{name}:\n\n{table(read(args.out), n)}")
 
 
 if __name__ == "__main__":

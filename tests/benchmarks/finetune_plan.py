@@ -36,10 +36,10 @@ SHARED = (
     {"lr_tail": 3e-4, "lr_head": 1e-4, "epochs": 3, "start": "lda"},
     {"lr_tail": 3e-4, "lr_head": 1e-3, "epochs": 6, "start": "whiten"},
     {"lr_tail": 3e-5, "lr_head": 2e-4, "epochs": 3, "start": "lda"},
-    {"lr_tail": 1e-3, "lr_head": 1e-4, "epochs": 3, "start": "lda"},
     {"lr_tail": 1e-5, "lr_head": 5e-5, "epochs": 1, "start": "lda"},
+    {"lr_tail": 1e-5, "lr_head": 2e-5, "epochs": 3, "start": "lda"},
 )
-LR_LOSS = (1e-2, 3e-3, 1e-2, 3e-3, 1e-2, 3e-3, 1e-2, 3e-3)  # of Proxy-Anchor's class proxies
+LR_LOSS = (1e-2, 3e-3, 1e-2, 3e-3, 1e-2, 3e-3, 1e-3, 1e-3)  # of Proxy-Anchor's class proxies
 WEIGHTS = {
     "released": (0.5, 1.0, 2.0, 0.2, 0.5, 5.0, 1.0, 2.0),
     "strong": (26.0, 10.0, 5.0, 10.0, 26.0, 2.0, 5.0, 26.0),

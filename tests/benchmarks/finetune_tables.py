@@ -1,10 +1,25 @@
-"""The tables of finetune.py: what was chosen, what it gives, and what HIER changes."""
+"""The tables of finetune.py: what was chosen, what it gives, and what HIER changes.
+
+    python tests/benchmarks/finetune_tables.py
+
+writes them into docs/appendix-training-the-backbone.md from what there is of docs/finetune.jsonl.
+"""
+
+import re
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 from finetune_plan import ARMS, GOALS, LOSSES, UNTRAINED, chosen
 from numpy.typing import NDArray
 from study_compare import markdown
+from trade import read
 from trade_tables import interval, of_class
+
+from hier_ref.features.contract import default_features, read_features
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, RESULTS = DOCS / "appendix-training-the-backbone.md", DOCS / "finetune.jsonl"
 
 SHOWN = {"R@1": "recall", "R@8": "recall8", "MAP@R": "map"}
 PURE = {"subgroup": "linkage subgroup", "group": "linkage group"}
@@ -20,15 +35,13 @@ def finals(rows: list[dict], arm: str, setting: dict) -> dict[int, dict]:
 def contestants(rows: list[dict]) -> list[tuple[str, str, dict[int, dict]]]:
     """Return arm, goal and final runs by seed of all that ran on the test half."""
     found = [(arm, "-", finals(rows, arm, {})) for arm in UNTRAINED]
-    for goal in GOALS:
-        for arm in ARMS:
-            row = chosen(rows, arm, goal)
-            if row and arm.endswith("alone") and goal == "recall":
-                still = row["setting"] | {"lr_tail": 0.0}
-                frozen = arm.replace("alone", "frozen")
-                found.append((frozen, "-", finals(rows, frozen, still)))
-            if row:
-                found.append((arm, goal, finals(rows, arm, row["setting"])))
+    for goal, arm in product(GOALS, ARMS):
+        row = chosen(rows, arm, goal)
+        if row and arm.endswith("alone") and goal == "recall":
+            frozen, still = arm.replace("alone", "frozen"), row["setting"] | {"lr_tail": 0.0}
+            found.append((frozen, "-", finals(rows, frozen, still)))
+        if row:
+            found.append((arm, goal, finals(rows, arm, row["setting"])))
     return [each for each in found if each[2]]
 
 
@@ -71,7 +84,7 @@ def table_changes(rows: list[dict], n: NDArray) -> str:
     """Return what each arm changes against its loss alone, chosen for the same goal."""
     runs = {(arm, goal): of for arm, goal, of in contestants(rows)}
     lines = []
-    for goal, loss in ((goal, loss) for goal in GOALS for loss in LOSSES):
+    for goal, loss in product(GOALS, LOSSES):
         base = runs.get((f"{loss} alone", goal), {})
         for arm in (f"{loss} released", f"{loss} strong"):
             mine = runs.get((arm, goal), {})
@@ -102,28 +115,62 @@ def table_baselines(rows: list[dict], n: NDArray) -> str:
     return markdown(("", *SHOWN, *PURE), lines)
 
 
-def table_trials(rows: list[dict]) -> str:
+def table_trials(rows: list[dict], n: NDArray) -> str:
     """Return what each choice is, and its scores on the held-out training classes."""
     lines = []
-    for goal in GOALS:
-        for arm in ARMS:
-            row = chosen(rows, arm, goal)
-            if row:
-                pure = [f"{v:.3f}" for v in row["trees"]["linkage"][1:4]]
-                words = " ".join(f"{name} {value}" for name, value in row["setting"].items())
-                lines.append([arm, goal, row["trial"], f"{row['recall'][0]:.1f}", *pure, words])
+    for goal, arm in product(GOALS, ARMS):
+        row = chosen(rows, arm, goal)
+        if row:
+            pure = [f"{v:.3f}" for v in row["trees"]["linkage"][1:4]]
+            words = " ".join(f"{name} {value}" for name, value in row["setting"].items())
+            lines.append([arm, goal, row["trial"], f"{row['recall'][0]:.1f}", *pure, words])
     heads = ("arm", "chosen by", "trial", "R@1", "subgroup", "group", "Spearman", "setting")
     return markdown(heads, lines)
 
 
-def tables(rows: list[dict], n: NDArray) -> str:
-    """Return all tables, and how many trials they rest on."""
-    count = [sum(r["stage"] == "tune" and r["arm"] == arm for r in rows) for arm in ARMS]
-    said = ", ".join(f"{arm} {number}" for arm, number in zip(ARMS, count, strict=True))
-    parts = (
-        (f"Trials: {said}.\n\nHeld-out training classes", table_trials(rows)),
-        ("Test half", table_means(rows, n)),
-        ("HIER less its loss alone, test half", table_changes(rows, n)),
-        ("Training less what trains less, test half", table_baselines(rows, n)),
-    )
-    return "\n".join(f"{words}:\n\n{table}" for words, table in parts)
+def table_tuning(rows: list[dict], n: NDArray) -> str:
+    """Return Recall@1 and the purity of groups on the held-out training classes, by trial."""
+    tuned = {(r["arm"], r["trial"]): r for r in rows if r["stage"] == "tune"}
+    trials = sorted({trial for _, trial in tuned})
+    lines = []
+    for arm in (*UNTRAINED, *ARMS):
+        found = [tuned.get((arm, trial)) for trial in trials]
+        pairs = [(r["recall"][0], 100 * r["trees"]["linkage"][2]) for r in found if r]
+        shown = [f"{recall:.1f}, {group:.1f}" for recall, group in pairs]
+        lines.append([arm, *shown, *["-"] * (len(trials) - len(shown))])
+    return markdown(("R@1, group", *(f"trial {trial}" for trial in trials)), lines)
+
+
+# ---- The page
+
+TABLES = {
+    "tuning": table_tuning,
+    "trials": table_trials,
+    "means": table_means,
+    "changes": table_changes,
+    "baselines": table_baselines,
+}
+
+
+def sizes() -> NDArray:
+    """Return how many images each test class has, in their order (C,)."""
+    test = read_features(default_features()).part("test")
+    return np.unique(test.labels, return_counts=True)[1]
+
+
+def filled(text: str, rows: list[dict], n: NDArray) -> str:
+    """Return a page with its tables made anew from the results."""
+
+    def table(found: re.Match) -> str:
+        return f"{found[1]}{TABLES[found[2]](rows, n)}{found[3]}"
+
+    return re.sub(r"(<!-- finetune: (\w+) -->\n).*?(<!-- end -->\n)", table, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Write the tables into the page."""
+    PAGE.write_text(filled(PAGE.read_text(), read(RESULTS), sizes()))
+
+
+if __name__ == "__main__":
+    main()
