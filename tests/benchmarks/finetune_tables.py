@@ -141,9 +141,20 @@ def table_tuning(rows: list[dict], n: NDArray) -> str:
     return markdown(("R@1, group", *(f"trial {trial}" for trial in trials)), lines)
 
 
+def table_budget(rows: list[dict], n: NDArray) -> str:
+    """Return how many runs there are, and the time of one core that they took."""
+    lines = []
+    for stage in ("tune", "final"):
+        own = [row for row in rows if row["stage"] == stage]
+        hours = sum(row["seconds"] for row in own) / 3600
+        lines.append([stage, len(own), f"{hours:.1f}"])
+    return markdown(("stage", "runs", "hours"), lines)
+
+
 # ---- The page
 
 TABLES = {
+    "budget": table_budget,
     "tuning": table_tuning,
     "trials": table_trials,
     "means": table_means,
