@@ -57,10 +57,9 @@ def write(name: str, array: NDArray) -> None:
 def rendered() -> NDArray:
     """Return the pixels (N, S, S, 3) of the rows of the features file."""
     sys.path.insert(0, str(DATA))
+    from build import frequent, unambiguous
     from drawings import all_drawings
     from render import digest, render
-
-    from build import frequent, unambiguous
 
     drawings, digests = all_drawings(), []
     pixels = np.empty((len(drawings), SIDE, SIDE, 3), np.uint8)
