@@ -23,6 +23,7 @@ PAGE, RESULTS = DOCS / "appendix-training-the-backbone.md", DOCS / "finetune.jso
 
 SHOWN = {"R@1": "recall", "R@8": "recall8", "MAP@R": "map"}
 PURE = {"subgroup": "linkage subgroup", "group": "linkage group"}
+COMPARISONS = 56  # differences in the table of changes, at most
 OF_PROXIES = {"subgroup": "lca subgroup", "group": "lca group"}
 
 
@@ -72,12 +73,10 @@ def table_means(rows: list[dict], n: NDArray) -> str:
 
 
 def changed(mine: dict[int, dict], base: dict[int, dict], name: str, other: str, n: NDArray) -> str:
-    """Show a measure less another of the base, paired by seed; bold where 0 is left out."""
+    """Show a measure less another of the base, paired by seed, as one of all comparisons."""
     seeds = sorted(set(mine) & set(base))
     values = of_class([mine[s] for s in seeds], name) - of_class([base[s] for s in seeds], other)
-    mean, low, high = interval(values, n)
-    shown = f"{mean:+.1f} ({low:+.1f} .. {high:+.1f})"
-    return f"**{shown}**" if low > 0 or high < 0 else shown
+    return interval(values, n).shown(COMPARISONS)
 
 
 def table_changes(rows: list[dict], n: NDArray) -> str:
