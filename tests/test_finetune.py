@@ -142,8 +142,8 @@ def test_the_tables_by_hand():
     )
     assert means[3].endswith("| 52.5 | 52.5 | 0.100 | 30.0 | 30.0 | 0.100 |")
     changes = finetune_tables.table_changes(rows, n).splitlines()
-    assert changes[2].startswith("| MS strong | recall | 2 | **+10.0 (+10.0 .. +10.0)** |")
-    assert "**-12.5 (-20.0 .. -10.0)** |" in changes[2]
+    assert changes[2].startswith("| MS strong | recall | 2 | **+10.0 (+10.0 .. +10.0)**† |")
+    assert "**-12.5 (-20.0 .. -10.0)**† |" in changes[2]
 
 
 def test_the_page_holds_the_tables_of_the_results():
