@@ -42,8 +42,8 @@ def test_power_and_aim_are_as_promised(form):
     named = [row for row in rows if BY_NAME[row["mutant"]].named]
     others = [row for row in rows if not BY_NAME[row["mutant"]].named]
     assert len(found) >= 0.98 * len(rows)
-    assert sum(map(aimed, found)) >= 0.95 * len(found)
-    assert sum(map(well_named, named)) >= 0.90 * len(named)
+    assert sum(map(aimed, found)) >= 0.97 * len(found)
+    assert sum(map(well_named, named)) >= 0.95 * len(named)
     assert all(map(well_named, others)), "a mistake without a name was given one"
 
 
@@ -70,13 +70,10 @@ def test_names_that_the_search_does_not_find_are_these():
         if BY_NAME[row["mutant"]].named and not well_named(row)
     }
     assert missed == {
-        ("mobius-eps-1e-07", "stages"),
-        ("mobius-eps-1e-08", "stages"),
-        ("mobius-eps-1e-08", "black box"),
         ("tanh-15", "black box"),
-        ("mix-minnorm-mask", "stages"),
-        ("mix-minnorm-mask", "black box"),
-        ("mix-artanh-st-riemann", "black box"),
+        ("tanh-9.25", "black box"),
+        ("f32-ball-margin-0.01", "black box"),
+        ("f32-mobius-eps-1e-03", "black box"),
     }
 
 
