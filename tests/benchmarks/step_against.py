@@ -6,7 +6,7 @@ it takes. Four processes, old and new with one thread and with two, take steps i
 busy moment meets all of them. Printed: median milliseconds, the median of the paired ratios old/new
 with their quartiles, and by how much the memory of each process grows at most.
 
-The step at commit 382b233 was measured beside the authors' code, with the same triplets:
+A step with the loops of commit 382b233 was measured beside the authors' code, same triplets:
 17.7 times as fast on one thread and 11.9 times on two, but 4.8 and 5.2 times where glibc kept their
 code's freed memory (MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ raised): most of the larger
 numbers is gigabytes of temporaries that are mapped anew. A later step stands to their code as these
