@@ -56,7 +56,7 @@ NAMED = {  # what needs no choice: its words, and where they stand beside its do
     ("whitened", "linkage"): ("whitened", (8, -8)),
     ("lda", "linkage"): ("LDA", (-8, -10)),
     ("without", "linkage"): ("without HIER", (9, 4)),
-    ("default", "lca"): ("default, proxies", (9, 4)),
+    ("default", "lca"): ("default, proxies", (-9, 16)),
 }
 RECALL, PURITY = (49, 71), {"subgroup": (18, 31), "group": (30, 42)}  # percent shown
 
