@@ -297,6 +297,28 @@ def test_an_interrupt_while_importing_ends_without_a_traceback(seconds):
     assert (out, err.strip()) in (("", ""), ("", "interrupted"))
 
 
+BLOCKED = """
+import signal
+from multiprocessing import resource_tracker
+from hier_ref.oracle import watch
+
+class Child:
+    def start(self):
+        resource_tracker.ensure_running()  # as a process does when it starts
+        print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+watch._start_deaf(Child())
+print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+def test_interrupts_wait_while_the_first_child_starts_and_only_then():
+    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    words = [sys.executable, "-c", BLOCKED]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["True", "False"], "")
+
+
 def test_an_interrupt_of_the_candidate_is_its_own():
     ended = call("check", f"{HOSTILE}:interrupts", *CASE)
     assert (ended.code, "raises RuntimeError: KeyboardInterrupt" in ended.out) == (4, True)

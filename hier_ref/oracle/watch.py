@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 import sys
 from argparse import Namespace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -61,11 +62,13 @@ def watched(args: Namespace) -> int:
 def _start_deaf(child: BaseProcess) -> None:
     """Start a process that ignores interrupts from its first line: they are the parent's to tell.
 
-    While it starts they wait, if the system can make them wait.
+    While it starts they wait, if the system can make them wait. What multiprocessing starts beside
+    the first child lets them through again when it runs, so it goes first.
     """
     if not hasattr(signal, "pthread_sigmask"):
         child.start()
         return
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         child.start()
