@@ -85,7 +85,8 @@ def judge(
     if rule.convention.straight_through:
         v = _columns(s, members, len(d)).T @ d  # (H2'): the cotangent of each weight
         races = w_pair[keep], w_triple[keep]
-        scales = [_choice_vjp(v, w, rule.tau) for w in races]
+        chosen = lca_pair[keep], lca_triple[keep]
+        scales = [_choice_vjp(v, w, p, rule.tau) for w, p in zip(races, chosen, strict=True)]
         grad_d = _through_maxima(races, scales, far, pairs, keep, members[:, 2], rule, len(d))
     else:
         grad_d = np.zeros_like(d)
@@ -129,15 +130,17 @@ def _rates(far: NDArray, tau: float) -> NDArray:
     return np.exp(far, out=far)
 
 
-def _choice_vjp(v: NDArray, w: NDArray, tau: float) -> NDArray:
+def _choice_vjp(v: NDArray, w: NDArray, chosen: NDArray, tau: float) -> NDArray:
     """Do what `choice_weights_vjp` does in fewer passes, from weights w (T, P) without their sum.
 
-    v (T, P) are the cotangents. Written over w, but for the factors of its rows, which are
-    returned, (T,): who sums the rows applies them at no cost.
+    v (T, P) are the cotangents. Counted from the one of the chosen proxy (T,), which changes
+    nothing and leaves nothing to cancel where nearly all weight is. Written over w, but for the
+    factors of its rows, which are returned, (T,): who sums the rows applies them at no cost.
     """
+    away = v - v[np.arange(len(v)), chosen][:, None]
     total = np.einsum("tp->t", w)
-    mean = np.einsum("tp,tp->t", w, v) / total
-    w *= mean[:, None] - v
+    mean = np.einsum("tp,tp->t", w, away) / total
+    w *= np.subtract(mean[:, None], away, out=away)
     return 1 / (total * tau)
 
 
