@@ -69,25 +69,34 @@ def definitions() -> dict[str, Path]:
 
 def functions(path: Path, source: str):
     """Yield (place, node, docstring) of the functions and classes of a module, in order."""
-    nodes = [
-        node
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    ]
-    for node in sorted(nodes, key=lambda node: node.lineno):
-        yield Place(path, node.lineno, node.name), node, ast.get_docstring(node) or ""
+    for name, node in named(ast.parse(source)):
+        yield Place(path, node.lineno, name), node, ast.get_docstring(node) or ""
+
+
+def named(node: ast.AST, owner: str = ""):
+    """Yield (name, node) of what is defined inside of a node; a method has its class in front."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+            yield owner + child.name, child
+            yield from named(child, f"{child.name}." if isinstance(child, ast.ClassDef) else "")
+        else:
+            yield from named(child, owner)
 
 
 def places(files: list[Path], only: str = "") -> dict[str, Place]:
-    """Return the place of each tag: where a docstring begins with it, else in any, else a line."""
-    found: dict[str, tuple[int, Place]] = {}
+    """Return the place of each tag: where a docstring begins with it, else in any, else a line.
+
+    What a method says goes before what its class says.
+    """
+    found: dict[str, tuple[float, Place]] = {}
     for path in files:
         source = path.read_text(encoding="utf-8")
-        for place, _, text in functions(path, source) if path.suffix == ".py" else ():
+        for place, node, text in functions(path, source) if path.suffix == ".py" else ():
             if place.name.startswith(only):
                 first = text.split("\n\n")[0]
                 for tag in re.findall(rf"\(({TAG})\)", text):
                     rank = 0 if first.rstrip(". ").endswith(f"({tag})") else 1 + (tag not in first)
+                    rank += 0.5 * isinstance(node, ast.ClassDef)
                     if rank < found.get(tag, (9,))[0]:
                         found[tag] = rank, place
         for number, line in enumerate(source.splitlines(), 1) if not only else ():

@@ -14,7 +14,7 @@ import numpy as np
 
 from hier_ref.balls import ball_of
 from hier_ref.convention import EXACT, RELEASED, Convention
-from hier_ref.hier import ball_points, hier_stages
+from hier_ref.hier import hier_stages, to_ball
 from hier_ref.triplets import Draws, sample_draws
 
 CHAPTER = Path(__file__).with_name("10-conventions.md")
@@ -50,7 +50,7 @@ class Place(NamedTuple):
         """Draw triplets as a convention does, always from one seed."""
         c, r = self.parameters["c"], self.parameters["clip_radius"]
         distance = ball_of(convention).pairwise_distance
-        z, l = (ball_points(u, c, r, convention) for u in (self.x, self.proxies))
+        z, l = (to_ball(u, c, r, convention) for u in (self.x, self.proxies))
         found = distance(z, z, c), distance(l, l, c), self.labels
         rng = np.random.default_rng(3)
         return sample_draws(rng, *found, neighbours=10, per_anchor=10, convention=convention)

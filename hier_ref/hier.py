@@ -28,15 +28,16 @@ class Distances(NamedTuple):
     ll: NDArray  # (P, P) among the proxies
 
 
-def ball_points(
-    x: NDArray, c: float, clip_radius: float, convention: Convention = EXACT
-) -> NDArray:
-    """Map tangent inputs (N, D) to ball points (N, D): clip, exp0, scaled gradient. (H5)."""
+def to_ball(x: NDArray, c: float, clip_radius: float, convention: Convention = EXACT) -> NDArray:
+    """Return `to_ball` (B10) of tangent inputs as a convention computes it. (H5).
+
+    (N, D) -> (N, D). It may scale the gradient on its way back (H7).
+    """
     z = ball_of(convention).to_ball(x, c, clip_radius)
     return riemannian(z, c) if convention.riemannian_gradient else z
 
 
-def ball_points_vjp(
+def to_ball_vjp(
     g: NDArray,
     x: NDArray,
     c: float,
@@ -44,7 +45,7 @@ def ball_points_vjp(
     convention: Convention = EXACT,
     z: NDArray | None = None,
 ) -> NDArray:
-    """Gradient of `ball_points` to the tangent inputs: (N, D). (H5').
+    """Gradient of `to_ball` to the tangent inputs: (N, D). (H5').
 
     z (N, D) are the points of x, for whoever has them already.
     """
@@ -109,7 +110,7 @@ def hier_loss(
     Source: Kim et al., CVPR 2023; derived in docs/4-hier.md.
     """
     check_inputs(x, proxies, draws, c=c, clip_radius=clip_radius, tau=tau, margin=margin)
-    z, l = (ball_points(a, c, clip_radius, convention) for a in (x, proxies))
+    z, l = (to_ball(a, c, clip_radius, convention) for a in (x, proxies))
     d, rule = distances(z, l, c, convention), Rule(tau, margin, convention)
     return level_loss(d.zl, draws, "data", rule) + level_loss(d.ll, draws, "proxy", rule)
 
@@ -132,13 +133,13 @@ def hier_stages(
     grad_d_ll, grad_z, grad_l (before the Riemannian scaling), grad_x, grad_proxies.
     """
     check_inputs(x, proxies, draws, c=c, clip_radius=clip_radius, tau=tau, margin=margin)
-    z, l = (ball_points(a, c, clip_radius, convention) for a in (x, proxies))
+    z, l = (to_ball(a, c, clip_radius, convention) for a in (x, proxies))
     d = distances(z, l, c, convention)
     s = {"z": z, "l": l, "d_zz": d.zz, "d_zl": d.zl, "d_ll": d.ll}
     s |= both_levels(d, draws, Rule(tau, margin, convention))
     s["grad_z"], s["grad_l"] = distances_vjp(s["grad_d_zl"], s["grad_d_ll"], z, l, c, convention)
-    s["grad_x"] = ball_points_vjp(s["grad_z"], x, c, clip_radius, convention, z)
-    s["grad_proxies"] = ball_points_vjp(s["grad_l"], proxies, c, clip_radius, convention, l)
+    s["grad_x"] = to_ball_vjp(s["grad_z"], x, c, clip_radius, convention, z)
+    s["grad_proxies"] = to_ball_vjp(s["grad_l"], proxies, c, clip_radius, convention, l)
     return s
 
 

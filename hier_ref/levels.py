@@ -52,6 +52,21 @@ class Block(NamedTuple):
     active: NDArray  # (T, 3) boolean: hinges with a slope
 
 
+def three_hinges(
+    gains: tuple[NDArray, NDArray, NDArray], counts: NDArray, margin: float
+) -> tuple[NDArray, NDArray]:
+    """Sum of the hinges of i, j and k, and which of them have a slope. (H3).
+
+    gains (T,) each, counts (T,) boolean -> (T,), (T, 3) boolean. A hinge at exactly 0 has slope 0
+    (K24); a triplet whose two ancestors are one and the same proxy counts 0 (K25).
+    """
+    gain_i, gain_j, gain_k = gains
+    inside = [gain_i + margin, gain_j + margin, margin - gain_k]
+    active = [counts & (getval(h) > 0) for h in inside]
+    hinge = sum(np.where(slope, h, 0) for slope, h in zip(active, inside, strict=True))
+    return hinge, onp.stack(active, axis=1)
+
+
 def block_hinges(
     d: NDArray,
     triplets: NDArray,
@@ -60,12 +75,11 @@ def block_hinges(
     rule: Rule,
     own_ancestor: bool = True,
 ) -> Block:
-    """Compare every triplet with its two ancestors. (H3).
+    """Compare every triplet with its two ancestors (H3), autograd's witness of `blocks.judge`.
 
     d (N, P) distances of points to proxies, triplets (T, 3), pair and triple (T, P) arrival
     times; own_ancestor False takes the members themselves out of the choice. Of equal weights
-    the first is chosen (K23). A hinge at exactly 0 has slope 0 (K24); triplets whose two
-    ancestors are one and the same proxy count 0 (K25).
+    the first is chosen (K23).
     """
     d_i, d_j, d_k = (d[triplets[:, member]] for member in range(3))
     out_pair, out_triple = (
@@ -77,14 +91,12 @@ def block_hinges(
     lca_pair, lca_triple = getval(w_pair).argmax(1), getval(w_triple).argmax(1)
 
     def gain(d_a: NDArray) -> NDArray:
-        # (H3) distance to the pair's ancestor minus distance to the triple's
+        # distance to the pair's ancestor minus distance to the triple's
         return pick(w_pair, d_a, lca_pair) - pick(w_triple, d_a, lca_triple)
 
     counts = (lca_pair != lca_triple) | (not rule.convention.same_lca_mask)
-    inside = [gain(d_i) + rule.margin, gain(d_j) + rule.margin, rule.margin - gain(d_k)]
-    active = [counts & (getval(h) > 0) for h in inside]
-    hinge = sum(np.where(slope, h, 0) for slope, h in zip(active, inside, strict=True))
-    return Block(lca_pair, lca_triple, hinge, w_pair, w_triple, onp.stack(active, axis=1))
+    hinge, active = three_hinges((gain(d_i), gain(d_j), gain(d_k)), counts, rule.margin)
+    return Block(lca_pair, lca_triple, hinge, w_pair, w_triple, active)
 
 
 def _check(d: NDArray, draws: Draws, level: str, rule: Rule) -> None:

@@ -65,7 +65,7 @@ class Draws:
     def arrivals(
         self, level: str, block: int, n: int, dtype: DTypeLike
     ) -> tuple[NDArray, NDArray, NDArray]:
-        """Return the triplets of one block and the arrival times of their two choices. (T4).
+        """Return the triplets of one block and the arrival times (T4) of their two choices.
 
         (T, 3), (T, n), (T, n). Each choice has a stream of its own for every STREAM triplets, so
         that blocks can be worked on in any order, and their size changes nothing.
@@ -132,27 +132,37 @@ def mutual_neighbours(
     diagonal: nobody is its own positive. Raises ValueError for shapes that do not fit, for NaN
     among the distances, and for a K that is no integer from 0 on.
     """
+    d, first = _square(d), None
+    if labels is not None and convention.same_class_first:
+        first = _same_class(labels, len(d))
+    if not convention.neighbours_count_self:
+        np.fill_diagonal(d, np.inf)
+        if first is not None:
+            np.fill_diagonal(first, False)
+        neighbours = min(whole("neighbours", neighbours), max(0, len(d) - 1))
+    near = nearest_neighbours(d, neighbours, first)
+    return near & near.T & ~np.eye(len(d), dtype=bool)
+
+
+def _square(d: ArrayLike) -> NDArray:
+    """Return a copy of distances (N, N); ValueError for another shape and for NaN."""
     d = np.array(d)
     if d.ndim != 2 or d.shape[0] != d.shape[1]:
         raise ValueError(f"distances of shape {d.shape}: expected a square (N, N) matrix")
     if np.isnan(d).any():
         row, column = np.argwhere(np.isnan(d))[0]
         raise ValueError(f"distance {row}, {column} is NaN: expected numbers")
-    whole("neighbours", neighbours)
-    first = None
-    if labels is not None and convention.same_class_first:
-        first = np.equal.outer(labels, labels)
-        if not first.diagonal().all():
-            raise ValueError("a label is NaN: expected classes")
-        if first.shape != d.shape:
-            raise ValueError(f"{len(first)} labels for {len(d)} points")
-    if not convention.neighbours_count_self:
-        np.fill_diagonal(d, np.inf)
-        if first is not None:
-            np.fill_diagonal(first, False)
-        neighbours = max(0, min(neighbours, len(d) - 1))
-    near = nearest_neighbours(d, neighbours, first)
-    return near & near.T & ~np.eye(len(d), dtype=bool)
+    return d
+
+
+def _same_class(labels: ArrayLike, n: int) -> NDArray:
+    """Mark the pairs of one class (N, N); ValueError for NaN and for other than n labels."""
+    same = np.equal.outer(labels, labels)
+    if not same.diagonal().all():
+        raise ValueError("a label is NaN: expected classes")
+    if same.shape != (n, n):
+        raise ValueError(f"{len(same)} labels for {n} points")
+    return same
 
 
 def drawable(mutual: NDArray, convention: Convention = EXACT) -> tuple[NDArray, NDArray]:

@@ -12,7 +12,7 @@ from autograd import make_vjp
 from checks import limit, relative
 
 from hier_ref.balls import ball_of
-from hier_ref.hier import ball_points, ball_points_vjp, hier_stages
+from hier_ref.hier import hier_stages, to_ball, to_ball_vjp
 from hier_ref.levels import Rule, level_stages
 from hier_ref.released import arithmetic as released
 from hier_ref.released import maps as released_maps
@@ -63,25 +63,25 @@ MAPS = {
         None,
     ),
     "to_ball_clip_riem": (
-        lambda x, c, k: ball_points(x, c, 2.3, k),
+        lambda x, c, k: to_ball(x, c, 2.3, k),
         "tang",
         "d",
         ("eps", "eps"),
-        lambda g, x, c, k: ball_points_vjp(g, x, c, 2.3, k),
+        lambda g, x, c, k: to_ball_vjp(g, x, c, 2.3, k),
     ),
     "to_ball_clip_plain": (
-        lambda x, c, k: ball_points(x, c, 2.3, _plain(k)),
+        lambda x, c, k: to_ball(x, c, 2.3, _plain(k)),
         "tang",
         "d",
         ("eps", "eps"),
-        lambda g, x, c, k: ball_points_vjp(g, x, c, 2.3, _plain(k)),
+        lambda g, x, c, k: to_ball_vjp(g, x, c, 2.3, _plain(k)),
     ),
     "to_ball_noclip_riem": (
-        lambda x, c, k: ball_points(x, c, np.inf, k),
+        lambda x, c, k: to_ball(x, c, np.inf, k),
         "tang",
         "d",
         ("eps", "eps"),
-        lambda g, x, c, k: ball_points_vjp(g, x, c, np.inf, k),
+        lambda g, x, c, k: to_ball_vjp(g, x, c, np.inf, k),
     ),
     "pairwise_distance": (
         released.pairwise_distance,
@@ -174,7 +174,7 @@ def mining_errors(golden, convention):
     x, proxies, _, parameters = case(golden)
     for level, inputs, classes in (("data", x, labels), ("proxy", proxies, None)):
         c, r = parameters["c"], parameters["clip_radius"]
-        p = ball_points(inputs, c, r, convention)
+        p = to_ball(inputs, c, r, convention)
         d = ball_of(convention).pairwise_distance(p, p, c)
         mutual = mutual_neighbours(d, k, classes, convention)
         yield f"mutual_{level}", 2.0 * np.sum(mutual != golden[f"mutual_{level}"])

@@ -16,7 +16,7 @@ from hier_ref.files import read_arrays
 from hier_ref.losses import LOSSES
 from hier_ref.runs.folder import CHECKPOINT, HEAD, METRICS
 from hier_ref.train import main as train_main
-from hier_ref.training.batch import GRADIENTS, points, points_vjp
+from hier_ref.training.batch import GRADIENTS, to_ball_or_sphere, to_ball_or_sphere_vjp
 from hier_ref.training.config import Config
 from hier_ref.training.trainer import init_params
 
@@ -60,11 +60,11 @@ def test_explicit_gradient_of_a_released_batch_equals_autograd(loss):
 def test_points_of_a_released_run_carry_its_scaling(rng):
     x = rng.standard_normal((5, 8))
     config = Config(convention="released", **SMALL)
-    z = points(x, config)
+    z = to_ball_or_sphere(x, config)
     scale = (1 - config.c * np.sum(z**2, axis=1, keepdims=True)) ** 2 / 4
     ball = ball_of(RELEASED)
     want = ball.to_ball_vjp(scale * x, x, config.c, config.clip)
-    assert relative(points_vjp(x, x, config), want) <= limit("autograd")
+    assert relative(to_ball_or_sphere_vjp(x, x, config), want) <= limit("autograd")
     assert relative(z, ball.to_ball(x, config.c, config.clip)) <= limit("autograd")
 
 

@@ -14,11 +14,11 @@ from level_reference import loops, relaxation
 from hier_ref import threads, triplets
 from hier_ref.convention import EXACT
 from hier_ref.hier import (
-    ball_points,
-    ball_points_vjp,
     hier_grad,
     hier_loss,
     hier_stages,
+    to_ball,
+    to_ball_vjp,
 )
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.surrogates import riemannian
@@ -32,12 +32,10 @@ SCALED = dataclasses.replace(EXACT, riemannian_gradient=True)
 
 
 @pytest.mark.parametrize("size", [0.5, 5.0])  # inside and outside the clip radius
-def test_ball_points_H5_gradient(size, rng):
+def test_to_ball_H5_gradient(size, rng):
     """Holds (H5) (H5')."""
     x = size * rng.standard_normal((6, 4))
-    check_vjp(
-        lambda x: ball_points(x, 0.1, 2.3), lambda g, x: ball_points_vjp(g, x, 0.1, 2.3), x, rng=rng
-    )
+    check_vjp(lambda x: to_ball(x, 0.1, 2.3), lambda g, x: to_ball_vjp(g, x, 0.1, 2.3), x, rng=rng)
 
 
 def test_riemannian_H7_changes_nothing_forwards(rng):
@@ -77,7 +75,7 @@ def test_loss_H6_gradient_by_central_differences_of_the_relaxation(rng):
     x, proxies, draws = make_inputs(4)
 
     def ball(a):
-        return ball_points(a, 0.1, 2.3)
+        return to_ball(a, 0.1, 2.3)
 
     d_zl0 = pairwise_distance(ball(x), ball(proxies), 0.1)
     d_ll0 = pairwise_distance(ball(proxies), ball(proxies), 0.1)

@@ -11,7 +11,7 @@ from checks import central_difference, check_vjp, exact, limit, norm_eps, relati
 from level_reference import loops, relaxation
 
 from hier_ref.convention import EXACT
-from hier_ref.hier import ball_points
+from hier_ref.hier import to_ball
 from hier_ref.levels import (
     Rule,
     block_hinges,
@@ -87,7 +87,7 @@ def test_pick_H2_gradient_reaches_every_weight_and_the_chosen_distance(rng):
 def level_case(seed, level="data"):
     x, proxies, draws = make_inputs(seed)
     points = x if level == "data" else proxies
-    d = pairwise_distance(*(ball_points(a, 0.1, 2.3) for a in (points, proxies)), 0.1)
+    d = pairwise_distance(*(to_ball(a, 0.1, 2.3) for a in (points, proxies)), 0.1)
     return d, draws
 
 

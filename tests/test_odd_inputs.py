@@ -16,7 +16,7 @@ from checks import limit, relative
 from hier_ref import poincare
 from hier_ref.balls import ball_of
 from hier_ref.convention import CONVENTIONS, EXACT, RELEASED, Convention
-from hier_ref.hier import ball_points, hier_grad, hier_stages, sample_draws
+from hier_ref.hier import hier_grad, hier_stages, sample_draws, to_ball
 from hier_ref.losses import LOSSES
 from hier_ref.oracle import Case, reference
 from hier_ref.pairwise import pairwise_distance
@@ -47,7 +47,7 @@ def inputs(b=24, p=10, dim=8):
 
 def loss(x, proxies, labels, convention=EXACT, neighbours=6, c=0.1):
     """Mine and compute: the stages, after checking that every one is finite."""
-    z, l = (ball_points(u, c, 2.3, convention) for u in (x, proxies))
+    z, l = (to_ball(u, c, 2.3, convention) for u in (x, proxies))
     distance = ball_of(convention).pairwise_distance
     draws = sample_draws(
         np.random.default_rng(1),
@@ -233,10 +233,10 @@ def test_odd_inf_x(convention):
 
 def test_odd_huge_x_f32():
     x = np.array([[3e29, -4e29]], np.float32)
-    z = ball_points(x, 0.1, 2.3)
-    assert relative(z, ball_points(x / np.float32(1e29), 0.1, 2.3)) <= limit("parity_float32")
+    z = to_ball(x, 0.1, 2.3)
+    assert relative(z, to_ball(x / np.float32(1e29), 0.1, 2.3)) <= limit("parity_float32")
     with np.errstate(over="ignore"):  # the squares overflow in the released arithmetic
-        assert not ball_points(x, 0.1, 2.3, RELEASED).any()
+        assert not to_ball(x, 0.1, 2.3, RELEASED).any()
 
 
 # Precision.

@@ -8,7 +8,7 @@ import pytest
 from checks import limit
 
 from hier_ref.convention import EXACT, RELEASED, Convention
-from hier_ref.hier import ball_points
+from hier_ref.hier import to_ball
 from hier_ref.released import arithmetic as released
 from hier_ref.released import maps as released_maps
 from hier_ref.retrieval.recall import first_hit_rank, rank_gallery, recall_from_ranks
@@ -91,7 +91,7 @@ def test_to_ball_at_exactly_zero(space, scaled):
     convention = (
         RELEASED if scaled == "riem" else dataclasses.replace(RELEASED, riemannian_gradient=False)
     )
-    assert np.array_equal(ball_points(np.zeros_like(want), c, 2.3, convention), want)
+    assert np.array_equal(to_ball(np.zeros_like(want), c, 2.3, convention), want)
 
 
 @pytest.mark.parametrize("space", ["c0.1_d2", "c1_d2", "c0.1_d16", "c1_d16"])

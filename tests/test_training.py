@@ -5,9 +5,16 @@ import pytest
 from checks import central_difference, check_vjp, limit, relative
 from synthetic import N_FEATURES, SIZES, clustered
 
-from hier_ref.hier import ball_points, distances, hier_grad
+from hier_ref.hier import distances, hier_grad, to_ball
 from hier_ref.losses import LOSSES
-from hier_ref.training.batch import batch_autograd, batch_gradient, draw, embed, points, points_vjp
+from hier_ref.training.batch import (
+    batch_autograd,
+    batch_gradient,
+    draw,
+    embed,
+    to_ball_or_sphere,
+    to_ball_or_sphere_vjp,
+)
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward, head_vjp
 from hier_ref.training.trainer import Trainer, init_params, mean_losses
@@ -79,7 +86,7 @@ def test_batch_H8_adds_at_x_what_the_two_losses_send_there():
     f, labels = content["features"][:24].astype(float), content["labels"][:24]
     _, metric_only = step(batch_gradient, small(hier_weight=0.0))
     x = head_forward(f, {"weight": params["head.weight"], "bias": params["head.bias"]})
-    z, l = points(x, config), points(params["proxies"], config)
+    z, l = to_ball_or_sphere(x, config), to_ball_or_sphere(params["proxies"], config)
     draws = draw(np.random.default_rng(0), distances(z, l, config.c), labels, config)
     hier, grad_x, grad_proxies = hier_grad(x, params["proxies"], draws)
     head = head_vjp(grad_x, f, {"weight": params["head.weight"], "bias": params["head.bias"]})
@@ -108,7 +115,7 @@ def test_batch_H8_metric_loss_sees_the_ball_points():
         content["features"][:24].astype(float),
         {"weight": params["head.weight"], "bias": params["head.bias"]},
     )
-    np.testing.assert_array_equal(z, ball_points(x, config.c, config.clip))
+    np.testing.assert_array_equal(z, to_ball(x, config.c, config.clip))
     own = {"class_proxies": params["loss.class_proxies"]}
     want = LOSSES["PA"].value(z, content["labels"][:24], own, config.c)
     assert relative(losses["metric"], want) == 0
@@ -136,20 +143,20 @@ def test_points_N8_are_directions_on_the_sphere_whatever_the_clip():
     x = np.array([[3.0, 4.0], [0.0, -1e-9], [1e9, 0.0], [0.0, 0.0]])
     want = [[0.6, 0.8], [0, -1], [1, 0], [0, 0]]
     for clip in (1e-3, 2.3):
-        got = points(x, small(**SPHERE, clip=clip))
+        got = to_ball_or_sphere(x, small(**SPHERE, clip=clip))
         np.testing.assert_allclose(got, want, rtol=1e-15, atol=0)
 
 
 def test_points_N8_of_a_curved_ball_are_its_points():
     x = np.random.default_rng(0).standard_normal((5, 3))
-    np.testing.assert_array_equal(points(x, small()), ball_points(x, 0.1, 2.3))
+    np.testing.assert_array_equal(to_ball_or_sphere(x, small()), to_ball(x, 0.1, 2.3))
 
 
 def test_points_N8_at_a_small_curvature_are_clipped_vectors():
     x = np.random.default_rng(0).standard_normal((50, 3))
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     want = x * np.minimum(1, 1.5 / norm)
-    assert relative(points(x, small(c=1e-12, clip=1.5)), want) <= 1e-11
+    assert relative(to_ball_or_sphere(x, small(c=1e-12, clip=1.5)), want) <= 1e-11
 
 
 @pytest.mark.parametrize("options", [SPHERE, {"c": 0.3, "clip": 1.0}], ids=["sphere", "ball"])
@@ -158,7 +165,12 @@ def test_points_N8_gradient(options, rng):
     config = small(**options)
     x = rng.standard_normal((6, 4))
     x *= np.where(np.arange(6) % 2, 0.5, 2)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
-    check_vjp(lambda x: points(x, config), lambda g, x: points_vjp(g, x, config), x, rng=rng)
+    check_vjp(
+        lambda x: to_ball_or_sphere(x, config),
+        lambda g, x: to_ball_or_sphere_vjp(g, x, config),
+        x,
+        rng=rng,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from docs.pictures.svg import Axes, Disk, Picture
-from hier_ref.hier import ball_points
+from hier_ref.hier import to_ball
 from hier_ref.retrieval import rank_gallery
 from hier_ref.training import Trainer, embed
 from hier_ref.training.config import Config
@@ -38,7 +38,7 @@ def trained() -> tuple[dict, list]:
     trainer, shown, history = Trainer(features, classes, CONFIG), {}, []
     while True:
         z = embed(features, trainer.params, CONFIG)
-        l = ball_points(trainer.params["proxies"], CONFIG.c, CONFIG.clip)
+        l = to_ball(trainer.params["proxies"], CONFIG.c, CONFIG.clip)
         if trainer.epoch in SHOWN:
             shown[trainer.epoch] = z, l
         found = rank_gallery(z, classes, z, classes, CONFIG.c, exclude_self=True)

@@ -28,7 +28,7 @@ class Triplet(HyperParameters):
         return {}
 
     def value(self, z: NDArray, labels: ArrayLike, params: Params, c: float) -> float:
-        """Loss of a batch. (L17).
+        """Loss of a batch: the mean (L17) of the hinges above 0.
 
         (B, D), (B,) -> scalar. Raises as `same_class`.
         """
@@ -47,7 +47,7 @@ class Triplet(HyperParameters):
         return float(np.sum(share * hinges)), as_row + as_column, {}
 
     def _hinges(self, s: NDArray, labels: ArrayLike) -> tuple[NDArray, NDArray, tuple]:
-        """Each pair against each image, (P, B); the share of each in the mean; the pairs (i, j).
+        """Hinges of pairs and images, (P, B); the share of each in the mean; pairs (i, j). (L17).
 
         A hinge at exactly 0 has no share (K36).
         """

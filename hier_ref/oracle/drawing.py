@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from hier_ref.convention import EXACT, Convention
-from hier_ref.hier import ball_points, hier_stages
+from hier_ref.hier import hier_stages, to_ball
 from hier_ref.oracle.case import Case
 from hier_ref.oracle.stages import PAIRS
 from hier_ref.pairwise import pairwise_distance
@@ -43,7 +43,7 @@ def random_case(
     x, proxies = (_short(size * rng.standard_normal((n, dim)) / np.sqrt(dim)) for n in (b, p))
     if edit:
         edit(x, proxies)
-    z, l = (ball_points(a, c, clip_radius) for a in (x, proxies))
+    z, l = (to_ball(a, c, clip_radius) for a in (x, proxies))
     labels = np.arange(b) // 2
     draws = sample_draws(
         rng,

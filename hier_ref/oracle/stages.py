@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hier_ref.balls import ball_of
 from hier_ref.convention import Convention
-from hier_ref.hier import ball_points, ball_points_vjp
+from hier_ref.hier import to_ball, to_ball_vjp
 from hier_ref.levels import Rule, level_stages
 from hier_ref.oracle.case import Case, mining, pooled
 from hier_ref.triplets import LEVELS
@@ -131,7 +131,7 @@ class Graph:
         ball, level = ball_of(convention), stage.rpartition("_")[2]
         if stage in ("z", "l"):
             tangent = case.x if stage == "z" else case.proxies
-            return ball_points(tangent, c, case.clip_radius, convention)
+            return to_ball(tangent, c, case.clip_radius, convention)
         if stage.startswith("d_"):
             return ball.pairwise_distance(needs[0], needs[-1], c)
         if stage.startswith(("positives", "negatives")):
@@ -157,7 +157,7 @@ class Graph:
             among = sum(ball.pairwise_distance_vjp(grad_ll, l, l, c))
             return ball.pairwise_distance_vjp(grad_zl, z, l, c)[1] + among
         tangent = case.x if stage == "grad_x" else case.proxies
-        return ball_points_vjp(needs[0], tangent, c, case.clip_radius, convention)
+        return to_ball_vjp(needs[0], tangent, c, case.clip_radius, convention)
 
     def _level(self, d: NDArray, level: str, gradient: bool = False) -> dict[str, NDArray]:
         fields = reaching(f"grad_{PAIRS[level]}", self.supplied)

@@ -38,7 +38,7 @@ class Points:
         self.room = np.empty(0, y.dtype)
 
     def first(self, rows: slice) -> np.ndarray:
-        """Return the keys (M, G) of a slice of M queries; the next call writes over them  (R3)."""
+        """Return the keys (R3) of a slice of M queries: (M, G). The next call writes over them."""
         x = self.x[rows]
         if self.room.size < len(x) * len(self.y):
             self.room = np.empty(len(x) * len(self.y), self.y.dtype)
@@ -47,7 +47,7 @@ class Points:
         return key
 
     def width(self, queries: slice | np.ndarray) -> np.ndarray:
-        """Return how far apart the keys of these queries may be in open order, (M,)  (R6)."""
+        """Return how far apart (R6) the keys of these queries may be in open order: (M,)."""
         return (2.01 * self.error[queries]).astype(self.y.dtype)
 
     def settled(self, rows: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ class Codes:
 
 
 def ranking_keys(x: np.ndarray, y: np.ndarray, c: float, gaps: np.ndarray | None) -> Points | Codes:
-    """Return the keys of queries x (Q, D) in a gallery y (G, D); gaps (G,) in the ball  (R3)."""
+    """Return the keys (R3) of queries x (Q, D) in a gallery y (G, D); gaps (G,) in the ball."""
     codes = _codes(x, y) if gaps is None else None
     return Points(x, y, c, gaps) if codes is None else Codes(*codes)
 
@@ -97,9 +97,10 @@ def _product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def _lifted(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> Sides:
-    """Return (x, 1, |x|²) and (-2y/b, |y|²/b, 1/b), whose product is q/b, and its error  (R6).
+    """Return (x, 1, |x|²) and (-2y/b, |y|²/b, 1/b), whose product is the key q/b  (R3).
 
-    Shapes: (Q, D), (G, D), (G,) -> (Q, D + 2), (G, D + 2), (Q,). No coordinate is larger than 1.
+    And the error of that product (R6). Shapes: (Q, D), (G, D), (G,) -> (Q, D + 2), (G, D + 2),
+    (Q,). No coordinate is larger than 1.
     """
     dtype, dim = y.dtype, y.shape[1]
     middle = (x.sum(axis=0, dtype=float) + y.sum(axis=0, dtype=float)) / (len(x) + len(y))

@@ -11,7 +11,7 @@ from hier_ref.training.batch import (
     batch_gradient,
     draw,
     embed,
-    points,
+    to_ball_or_sphere,
 )
 from hier_ref.training.trainer import Trainer, init_params
 
@@ -23,5 +23,5 @@ __all__ = [
     "draw",
     "embed",
     "init_params",
-    "points",
+    "to_ball_or_sphere",
 ]

@@ -1,6 +1,6 @@
 """One batch, from features to the gradient of every weight. Chapter: docs/6-training.md.
 
-`batch_gradient` is the whole method in one screen: head, points, distances, draws, levels, back.
+`batch_gradient` is the whole method in one screen: head, ball, distances, draws, levels, back.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from hier_ref.hier import (
     Distances,
-    ball_points,
-    ball_points_vjp,
     both_levels,
     distances,
     distances_vjp,
     hier_loss,
     sample_draws,
+    to_ball,
+    to_ball_vjp,
 )
 from hier_ref.levels import Rule
 from hier_ref.losses import unit, unit_vjp
@@ -35,24 +35,24 @@ def group(params: Params, prefix: str) -> Params:
     return {name[len(prefix) :]: p for name, p in params.items() if name.startswith(prefix)}
 
 
-def points(x: NDArray, config: Config) -> NDArray:
-    """Map tangent vectors to the ball or, with c = 0, to the sphere: x/|x|. (N8).
+def to_ball_or_sphere(x: NDArray, config: Config) -> NDArray:
+    """Return `to_ball` (B10) of tangent vectors or, with c = 0, x/|x| on the sphere. (N8).
 
     (N, D) -> (N, D). On the sphere a zero vector stays 0 (K30).
     """
     if not config.c:
         return unit(x)
-    return ball_points(x, config.c, config.clip, config.reading)
+    return to_ball(x, config.c, config.clip, config.reading)
 
 
-def points_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
-    """Gradient of `points`. (N8').
+def to_ball_or_sphere_vjp(g: NDArray, x: NDArray, config: Config) -> NDArray:
+    """Gradient of `to_ball_or_sphere`. (N8').
 
     (N, D), (N, D) -> (N, D).
     """
     if not config.c:
         return unit_vjp(g, x)
-    return ball_points_vjp(g, x, config.c, config.clip, config.reading)
+    return to_ball_vjp(g, x, config.c, config.clip, config.reading)
 
 
 def rounded(features: NDArray, config: Config) -> NDArray:
@@ -80,11 +80,11 @@ def tangents(f: NDArray, params: Params, config: Config) -> NDArray:
 
 
 def embed(features: NDArray, params: Params, config: Config) -> NDArray:
-    """Map backbone features (N, F) to `points` (N, D).
+    """Map backbone features (N, F) to points of the ball, or the sphere (N, D).
 
     Raises ValueError for features beyond the range of the dtype, and as `tangents`.
     """
-    return points(tangents(rounded(features, config), params, config), config)
+    return to_ball_or_sphere(tangents(rounded(features, config), params, config), config)
 
 
 def draw(rng: np.random.Generator, d: Distances, labels: NDArray, config: Config) -> Draws:
@@ -113,19 +113,19 @@ def batch_gradient(
     """
     c, reading, weight = config.c, config.reading, config.hier_weight
     x = tangents(f, params, config)
-    z = points(x, config)
+    z = to_ball_or_sphere(x, config)
     metric, grad_z, grad_own = config.metric.grad(z, labels, group(params, "loss."), c)
     losses, grads = {"metric": metric}, {f"loss.{name}": g for name, g in grad_own.items()}
-    grad_x = points_vjp(grad_z, x, config)
+    grad_x = to_ball_or_sphere_vjp(grad_z, x, config)
     if weight:
-        l = points(params["proxies"], config)
+        l = to_ball_or_sphere(params["proxies"], config)
         d = distances(z, l, c, reading)
         draws = draw(rng, d, labels, config)
         s = both_levels(d, draws, Rule(config.tau, config.margin, reading))
         grad_z, grad_l = distances_vjp(s["grad_d_zl"], s["grad_d_ll"], z, l, c, reading)
-        grad_x = grad_x + weight * points_vjp(grad_z, x, config)
+        grad_x = grad_x + weight * to_ball_or_sphere_vjp(grad_z, x, config)
         losses["hier"] = float(s["loss"])
-        grads["proxies"] = weight * points_vjp(grad_l, params["proxies"], config)
+        grads["proxies"] = weight * to_ball_or_sphere_vjp(grad_l, params["proxies"], config)
     grad_head = head_vjp(grad_x, f, group(params, "head."), config.layers)
     return losses, grads | {f"head.{name}": g for name, g in grad_head.items()}
 
@@ -137,12 +137,12 @@ def batch_autograd(
     losses: dict[str, float] = {}
     draws = None
     if config.hier_weight:
-        z, l = embed(f, params, config), points(params["proxies"], config)
+        z, l = embed(f, params, config), to_ball_or_sphere(params["proxies"], config)
         draws = draw(rng, distances(z, l, config.c, config.reading), labels, config)
 
     def total(params: Params) -> float:
         x = tangents(f, params, config)
-        z = points(x, config)
+        z = to_ball_or_sphere(x, config)
         metric = config.metric.value(z, labels, group(params, "loss."), config.c)
         losses["metric"] = metric
         if draws is None:

@@ -124,6 +124,7 @@ class AdamW(Optimizer):
         self.eps = float(eps)
 
     def _update(self, name: str, param: NDArray, grad: NDArray, lr: float) -> NDArray:
+        """Move one parameter: means (O1), their bias (O2), the step. (O3)."""
         beta1, beta2 = self.betas
         m = beta1 * self.memory[f"mean.{name}"] + (1 - beta1) * grad  # (O1)
         v = beta2 * self.memory[f"square.{name}"] + (1 - beta2) * grad**2
@@ -146,6 +147,7 @@ class SGD(Optimizer):
         self.momentum = below_one("momentum", momentum)
 
     def _update(self, name: str, param: NDArray, grad: NDArray, lr: float) -> NDArray:
+        """Move one parameter. (O4)."""
         u = self.momentum * self.memory[f"velocity.{name}"] + grad + self.weight_decay * param
         self.memory[f"velocity.{name}"] = u
         return param - lr * u

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hier_ref.evaluate import level_names
 from hier_ref.features.contract import CONTRACT, Features
 from hier_ref.runs.folder import open_run
-from hier_ref.training.batch import embed, points
+from hier_ref.training.batch import embed, to_ball_or_sphere
 
 LIMIT = 5000  # the distances of many more rows would fill the memory
 
@@ -103,7 +103,7 @@ def gather(
     part = replace(part, paths=image_paths(part, rows, images))
     _check_width(part, params, folder)
     z = embed(part.features, params, config).astype(float)
-    l = points(params["proxies"], config).astype(float) if "proxies" in params else None
+    l = to_ball_or_sphere(params["proxies"], config).astype(float) if "proxies" in params else None
     return Material(z, l, config.c, features, part, rows)
 
 

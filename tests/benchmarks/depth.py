@@ -32,7 +32,7 @@ from trade_scores import chordal
 
 from hier_ref.pairwise import pairwise_distance
 from hier_ref.poincare import logmap0
-from hier_ref.training.batch import embed, points
+from hier_ref.training.batch import embed, to_ball_or_sphere
 from hier_ref.training.config import Config
 from hier_ref.tree.planted import plant
 from hier_ref.tree.reading import RULES, linkage_tree, read_tree
@@ -81,7 +81,7 @@ def run(task: dict) -> dict:
         trees[f"{arm}: linkage"] = chordal(z)
         ball = trees[f"{arm}: ball"] = linkage_tree(pairwise_distance(z, z, c))
         if fit.config.hier_weight:
-            l = points(fit.params["proxies"], fit.config)
+            l = to_ball_or_sphere(fit.params["proxies"], fit.config)
             trees |= {f"{arm}: {rule}": read_tree(z, l, c, rule) for rule in RULES}
             radii[arm] = depth_of(z, l, fit.config, ball, columns[read], task["seed"])
     scores = {n: [dendrogram_purity(t, k) for k in columns[read].T] for n, t in trees.items()}

@@ -35,7 +35,7 @@ from trade_scores import by_class, scores, trees_of
 from hier_ref.baselines.embeddings import baselines, raw
 from hier_ref.evaluate import ranking
 from hier_ref.features.contract import Features, default_features, read_features
-from hier_ref.training.batch import points
+from hier_ref.training.batch import to_ball_or_sphere
 from hier_ref.training.config import Config
 from hier_ref.training.starts import start_head
 from hier_ref.training.trainer import init_params
@@ -106,7 +106,7 @@ def fine_tuned(task: dict) -> tuple[NDArray, SimpleNamespace]:
     seen = maps()[0][scored.part("test").features[:, 0].astype(int)]
     x = net.in_blocks(lambda part: net.tangents(network, part), seen)
     learnt = {name: p.detach().numpy().astype(float) for name, p in network.params.items()}
-    return points(x.astype(float), config), SimpleNamespace(config=config, params=learnt)
+    return to_ball_or_sphere(x.astype(float), config), SimpleNamespace(config=config, params=learnt)
 
 
 def embedded(task: dict) -> tuple[NDArray, SimpleNamespace | None]:

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from hier_ref.hier import ball_points, ball_points_vjp, distances, hier_grad
+from hier_ref.hier import distances, hier_grad, to_ball, to_ball_vjp
 from hier_ref.losses import LOSSES
 from hier_ref.pairwise import pairwise_distance, pairwise_distance_vjp
 from hier_ref.training.batch import batch_autograd, batch_gradient, draw, group
@@ -69,7 +69,7 @@ def parts(params, f, labels, config):
     head, proxies, loss = group(params, "head."), params["proxies"], LOSSES[config.loss]
     own, c, clip = group(params, "loss."), config.c, config.clip
     x = head_forward(f, head)
-    z, l = ball_points(x, c, clip), ball_points(proxies, c, clip)
+    z, l = to_ball(x, c, clip), to_ball(proxies, c, clip)
     d_zl, d_ll = pairwise_distance(z, l, c), pairwise_distance(l, l, c)
     d = distances(z, l, c)
     draws = draw(np.random.default_rng(0), d, labels, config)
@@ -79,10 +79,10 @@ def parts(params, f, labels, config):
     return {
         "head, forward": lambda: head_forward(f, head),
         "head, backward": lambda: head_vjp(x, f, head),
-        "points of the ball": lambda: (ball_points(x, c, clip), ball_points(proxies, c, clip)),
+        "points of the ball": lambda: (to_ball(x, c, clip), to_ball(proxies, c, clip)),
         "their gradient": lambda: (
-            ball_points_vjp(z, x, c, clip),
-            ball_points_vjp(l, proxies, c, clip),
+            to_ball_vjp(z, x, c, clip),
+            to_ball_vjp(l, proxies, c, clip),
         ),
         "metric loss and gradient": lambda: loss.grad(z, labels, own, c),
         "mining of triplets": lambda: draw(np.random.default_rng(0), d, labels, config),

@@ -24,7 +24,7 @@ from hier_ref.baselines.embeddings import raw
 from hier_ref.evaluate import score
 from hier_ref.features.contract import Features, default_features, read_features
 from hier_ref.hier import distances
-from hier_ref.training.batch import batch_gradient, embed, group, points
+from hier_ref.training.batch import batch_gradient, embed, group, to_ball_or_sphere
 from hier_ref.training.batch import draw as mine
 from hier_ref.training.config import Config
 from hier_ref.training.head import head_forward
@@ -117,7 +117,7 @@ def together(trainer: Trainer, known: np.ndarray) -> list[list[float]]:
     shared = []
     for rows in batches(trainer):
         x = head_forward(trainer.features[rows], head, config.layers)
-        z, l = points(x, config), points(trainer.params["proxies"], config)
+        z, l = to_ball_or_sphere(x, config), to_ball_or_sphere(trainer.params["proxies"], config)
         d = distances(z, l, config.c, config.reading)
         draws = mine(rng, d, trainer.labels[rows], config)
         i, j, k = known[rows][draws.triplets_data.T]

@@ -34,7 +34,7 @@ from hier_ref.baselines.embeddings import Embedding, baselines
 from hier_ref.features.contract import Features, default_features, read_features
 from hier_ref.losses import unit
 from hier_ref.pairwise import pairwise_distance
-from hier_ref.training.batch import embed, points, tangents
+from hier_ref.training.batch import embed, tangents, to_ball_or_sphere
 from hier_ref.training.config import Config
 from hier_ref.training.fitting import Fit
 from hier_ref.training.trainer import mean_losses
@@ -69,7 +69,11 @@ def begun(inputs: NDArray, labels: NDArray, setting: dict, seed: int) -> Fit:
     rng = np.random.default_rng([seed, 5])
     x = tangents(inputs[rng.permutation(len(inputs))[:SAMPLE]], fit.params, config)
     l = placed(x, fit.params["proxies"], setting.get("proxy_start", "random"), config, rng)
-    unit_of = float(np.median(pairwise_distance(points(x, config), points(l, config), config.c)))
+    unit_of = float(
+        np.median(
+            pairwise_distance(to_ball_or_sphere(x, config), to_ball_or_sphere(l, config), config.c)
+        )
+    )
     scaled = {n: unit_of * setting[f"{n}_in"] for n in ("margin", "tau") if f"{n}_in" in setting}
     if scaled:
         fit = Fit(inputs, labels, replace(config, **scaled))
@@ -88,7 +92,7 @@ def placed(x: NDArray, l: NDArray, start: str, config: Config, rng: np.random.Ge
         return l
     found = x[rng.integers(len(x), size=len(l))]
     if start == "nodes":
-        z = points(x, config)
+        z = to_ball_or_sphere(x, config)
         tree = linkage_tree(pairwise_distance(z, z, config.c))
         inner = np.arange(tree.root, len(x) - 1, -1)
         largest = inner[np.argsort(-tree.subtree_size[inner], kind="stable")][: len(l)]

@@ -8,7 +8,7 @@ from hier_ref.evaluate import ranking, scores_of
 from hier_ref.features.contract import Features
 from hier_ref.losses import unit
 from hier_ref.pairwise import pairwise_distance, pairwise_sq
-from hier_ref.training.batch import points
+from hier_ref.training.batch import to_ball_or_sphere
 from hier_ref.training.config import Config
 from hier_ref.training.fitting import Fit
 from hier_ref.tree.reading import RULES, linkage_tree, read_tree
@@ -24,7 +24,7 @@ def trees_of(f: NDArray, embedding: Embedding, fit: Fit | None) -> dict[str, Tre
         c = fit.config.c
         trees["ball"] = linkage_tree(pairwise_distance(z, z, c))
         if fit.config.hier_weight:
-            l = points(fit.params["proxies"], fit.config)
+            l = to_ball_or_sphere(fit.params["proxies"], fit.config)
             trees |= {rule: read_tree(z, l, c, rule) for rule in RULES}
     return trees
 
