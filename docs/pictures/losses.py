@@ -35,12 +35,12 @@ def soft_hinge() -> Picture:
 
 def angles() -> Picture:
     """Draw four losses over the angle to an image of the own class, and to one of another."""
-    picture = Picture(390, "Four losses as one image turns towards another")
+    picture = Picture(365, "Four losses as one image turns towards another")
     degrees = np.linspace(0, 180, 91)
     names = ("angle to an image of its class", "angle to an image of another class")
     for column in (0, 1):
         axes = Axes(60 + 410 * column, 70, 395 + 410 * column, 310, (0, 180), (0, 1.05))
-        axes.draw(picture, (0, 45, 90, 135, 180), (0, 0.5, 1), names[column], "")
+        axes.draw(picture, (0, 45, 90, 135, 180), (0, 0.5, 1), names[column], "loss / its largest")
         for name, colour in SHOWN:
             values = np.array([_loss(name, column, angle) for angle in degrees])
             values = values / values.max()
@@ -48,7 +48,6 @@ def angles() -> Picture:
     for row, (name, colour) in enumerate(SHOWN):
         picture.line([(75 + 200 * row, 30), (105 + 200 * row, 30)], colour, 3)
         picture.text((113 + 200 * row, 35), name, colour, 15, "start")
-    picture.text((437, 380), "each divided by its largest value", "ink")
     return picture
 
 

@@ -50,7 +50,7 @@ ARMS = {  # arm -> colour, what it is
     "kmeans": ("violet", "mixed with clusters' labels"),
     "hier": ("orange", "HIER"),
 }
-KEYS = (40, 165, 355, 575, 665)  # where their names begin, and that of the others
+KEYS = (40, 165, 365, 590, 675)  # where their names begin, and that of the others
 NAMED = {  # what needs no choice: its words, and where they stand beside its dot
     ("raw", "linkage"): ("untouched", (8, 15)),
     ("whitened", "linkage"): ("whitened", (8, -8)),
