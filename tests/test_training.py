@@ -138,7 +138,7 @@ def test_batch_H8_gradient_of_an_mlp_N7_gradient_is_autograds(activation, hidden
 # ---- (N8): ball or sphere
 
 
-def test_points_N8_are_directions_on_the_sphere_whatever_the_clip():
+def test_to_ball_or_sphere_N8_are_directions_on_the_sphere_whatever_the_clip():
     """Holds (N8)."""
     x = np.array([[3.0, 4.0], [0.0, -1e-9], [1e9, 0.0], [0.0, 0.0]])
     want = [[0.6, 0.8], [0, -1], [1, 0], [0, 0]]
@@ -147,12 +147,12 @@ def test_points_N8_are_directions_on_the_sphere_whatever_the_clip():
         np.testing.assert_allclose(got, want, rtol=1e-15, atol=0)
 
 
-def test_points_N8_of_a_curved_ball_are_its_points():
+def test_to_ball_or_sphere_N8_of_a_curved_ball_are_its_points():
     x = np.random.default_rng(0).standard_normal((5, 3))
     np.testing.assert_array_equal(to_ball_or_sphere(x, small()), to_ball(x, 0.1, 2.3))
 
 
-def test_points_N8_at_a_small_curvature_are_clipped_vectors():
+def test_to_ball_or_sphere_N8_at_a_small_curvature_are_clipped_vectors():
     x = np.random.default_rng(0).standard_normal((50, 3))
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     want = x * np.minimum(1, 1.5 / norm)
@@ -160,7 +160,7 @@ def test_points_N8_at_a_small_curvature_are_clipped_vectors():
 
 
 @pytest.mark.parametrize("options", [SPHERE, {"c": 0.3, "clip": 1.0}], ids=["sphere", "ball"])
-def test_points_N8_gradient(options, rng):
+def test_to_ball_or_sphere_N8_gradient(options, rng):
     """Holds (N8')."""
     config = small(**options)
     x = rng.standard_normal((6, 4))
