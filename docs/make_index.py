@@ -23,7 +23,7 @@ DEFINED = re.compile(rf"\*\*\(({TAG})\)\*\*")
 ANCHOR = re.compile(rf'(?:<a id="[\w-]*"></a>)?\[?\*\*\(({TAG})\)\*\*(?:\]\([^)]*\))?')
 ROW = re.compile(rf'^\| (?:<a id="[\w-]*"></a>)?\(({TAG})\) \| (.*) \|$', re.MULTILINE)
 SHOWN = re.compile(r"\n<!-- code: [^\n]* -->\n.*?<!-- end -->\n", re.DOTALL)
-LONGEST = 14  # lines of code under a formula
+LONGEST = 16  # lines of code under a formula
 START = """# Index of tags
 
 Where each tag is derived, which code it is, and which test holds it. Written by

@@ -56,7 +56,7 @@ def to_ball_vjp(
 
 
 def distances(z: NDArray, l: NDArray, c: float, convention: Convention = EXACT) -> Distances:
-    """Return all distances of points z (B, D) and proxies l (P, D) of the ball. (H6)."""
+    """Return all distances (H6) of points z (B, D) and proxies l (P, D) of the ball."""
     between = ball_of(convention).pairwise_distance
     return Distances(between(z, z, c), between(z, l, c), between(l, l, c))
 
@@ -76,7 +76,7 @@ def distances_vjp(
 
 
 def both_levels(d: Distances, draws: Draws, rule: Rule = RULE) -> dict:
-    """Loss, its gradients to the distances, and every intermediate of both levels, by name. (H6).
+    """Loss (H6), its gradients to the distances, and every intermediate of both levels, by name.
 
     Returns what `hier_stages` does between d_ll and grad_z: arrays (T, ...) of each level, loss,
     grad_d_zl (B, P) and grad_d_ll (P, P). Raises as `level_stages`.
