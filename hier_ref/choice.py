@@ -27,7 +27,10 @@ class Rule:
         self.check(np.float64)
 
     def weights(self, far: NDArray, arrival: NDArray) -> NDArray:
-        """Return the soft choice at this temperature: (T, P), (T, P) -> (T, P)."""
+        """Return the soft choice at this temperature: (T, P), (T, P) -> (T, P).
+
+        A method, so that the oracle can try the same rule with a softmax that rounds elsewhere.
+        """
         return choice_weights(far, arrival, self.tau)
 
     def check(self, dtype: DTypeLike) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -70,23 +71,36 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
                 future.cancel()
 
 
+class _Blas:
+    """How many steps are under way, and how many threads BLAS had before the first of them."""
+
+    lock, steps, before = Lock(), 0, 1
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let NumPy's products run on the calling thread, where its BLAS is an OpenBLAS.
 
     Its own threads would wait for the next product without giving up their core, beside ours; and
-    sums would depend on how many they are. Any other BLAS is left as it is.
+    sums would depend on how many they are. Any other BLAS is left as it is. The number belongs to
+    the process: of several steps at once the first takes the threads and the last gives them back.
     """
     library, name = _openblas()
     if library is None:
         yield
         return
-    before = library[name.format("get")]()
-    library[name.format("set")](1)
+    with _Blas.lock:
+        if not _Blas.steps:
+            _Blas.before = library[name.format("get")]()
+            library[name.format("set")](1)
+        _Blas.steps += 1
     try:
         yield
     finally:
-        library[name.format("set")](before)
+        with _Blas.lock:
+            _Blas.steps -= 1
+            if not _Blas.steps:
+                library[name.format("set")](_Blas.before)
 
 
 @cache

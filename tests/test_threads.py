@@ -115,6 +115,17 @@ def test_one_blas_thread_ends_with_what_it_began_with(monkeypatch):
     assert library.count == 5
 
 
+def test_one_blas_thread_holds_until_the_last_of_two_steps_that_overlap_ends(monkeypatch):
+    library = Blas(5)
+    monkeypatch.setattr(threads, "_openblas", lambda: (library, "a {} b"))
+    first, second = one_blas_thread(), one_blas_thread()
+    with first:
+        second.__enter__()
+    assert library.count == 1  # the second is still at work
+    second.__exit__(None, None, None)
+    assert library.count == 5
+
+
 def test_one_blas_thread_leaves_another_blas_alone(monkeypatch):
     monkeypatch.setattr(threads, "_openblas", lambda: (None, ""))
     with one_blas_thread():

@@ -108,6 +108,13 @@ def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
     assert len(trade.read(tmp_path / "lines")) == len(ran)
 
 
+def test_a_line_that_was_broken_off_is_named(tmp_path):
+    path = tmp_path / "lines"
+    path.write_text('{"a": 1}\n{"a": ')
+    with pytest.raises(SystemExit, match="line 2: broken off, expected JSON"):
+        trade.read(path)
+
+
 def test_point_purity_averages_to_dendrogram_purity():
     rng = np.random.default_rng(0)
     z = 0.3 * rng.standard_normal((40, 3))

@@ -16,6 +16,7 @@ SAFETY = 16  # a budget is this many times the largest error of the right varian
 SHARP = 4  # and this many times that of gradients whose weights have lost digits in a known way
 ROUNDINGS = 256  # and at least this many eps
 GRADIENTS = tuple(stage for stage in NEEDS if stage.startswith("grad_"))
+OF_POINTS = ("z", "l", "grad_z", "grad_l", "grad_x", "grad_proxies")  # rows of coordinates
 HOPELESS = 0.05  # budgets beyond this say that the dtype has no digits left
 
 
@@ -58,7 +59,7 @@ def logarithms(case: Case, dtype: str, convention: Convention) -> Iterator[dict[
 
 def _in_order(stages: dict[str, NDArray], order: NDArray) -> dict[str, NDArray]:
     """Return stages with their coordinates in the first order again."""
-    wide = [n for n in ("z", "l", *GRADIENTS[-4:]) if np.size(stages.get(n, ()))]
+    wide = [name for name in OF_POINTS if np.size(stages.get(name, ()))]
     return stages | {name: stages[name][:, np.argsort(order)] for name in wide}
 
 

@@ -16,6 +16,7 @@ Trees: average linkage by cosine ("linkage") and by the ball ("ball"), proxies b
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -169,8 +170,14 @@ def key(row: dict) -> str:
 
 
 def read(path: Path) -> list[dict]:
-    """Return the finished runs."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Return the finished runs; ends with an error that names a line that was broken off."""
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            sys.exit(f"{path}, line {number}: broken off, expected JSON; remove it to run it again")
+    return rows
 
 
 def complete(tasks: Iterable[dict], path: Path) -> None:
