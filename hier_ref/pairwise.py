@@ -35,6 +35,12 @@ def _centred(x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
     return moved, moved if y is x else y - middle
 
 
+def _gaps(x: ndarray, y: ndarray, c: float) -> tuple[ndarray, ndarray]:
+    """Return the gaps (B1) of both, computed once where y is x."""
+    a = gap(x, c)
+    return a, a if y is x else gap(y, c)
+
+
 def _close(q: ndarray, x_sq: ndarray, y_sq: ndarray) -> ndarray:
     """Flat indices of the pairs with q < 0.3 (|x|^2 + |y|^2), found by blocks of rows."""
     found = [
@@ -143,7 +149,8 @@ def pairwise_distance(x: ndarray, y: ndarray, c: float) -> ndarray:
     """
     scaled_x, scaled_y, scaled_c, p = _scaled(x, y, c)
     q = _squares(scaled_x, scaled_y)[0]
-    scale = root(scaled_c) / np.sqrt(gap(x, c)[:, None] * gap(y, c))
+    a, b = _gaps(x, y, c)
+    scale = root(scaled_c) / np.sqrt(a[:, None] * b)
     same = q == 0
     n = np.where(same, 0.0, np.sqrt(np.where(same, 1.0, q)))
     return p * (2.0 / root(scaled_c) * np.arcsinh(scale * n))
@@ -155,7 +162,7 @@ def pairwise_distance_vjp(g: ndarray, x: ndarray, y: ndarray, c: float) -> tuple
     Here w_ij = 2 g_ij/√(q_ij (a_i b_j + c q_ij)), and 0 for equal points (K10). When y is x, the
     gradient is the sum of the two.
     """
-    a, b = gap(x, c), gap(y, c)
+    a, b = _gaps(x, y, c)
     x, y, c, _ = _scaled(x, y, c)
     q, close = _squares(x, y)
     same = q == 0

@@ -86,15 +86,18 @@ class Draws:
         for start in range(0, len(e), STREAM):
             stream, part = (block * BLOCK + start) // STREAM, e[start : start + STREAM]
             rng = np.random.default_rng([self.seed, level, stream, choice])
-            not_at_once(arrival_times(rng, part.shape, e.dtype), part)
+            not_at_once(arrival_times(rng, part.shape, e.dtype, part), part)
 
 
-def arrival_times(rng: Generator, size: tuple[int, ...], dtype: Any) -> NDArray:
+def arrival_times(
+    rng: Generator, size: tuple[int, ...], dtype: Any, out: NDArray | None = None
+) -> NDArray:
     """Draw Exp(1) variables: -log(1 - U) of uniform U from 0 to 1, without 1. (T4).
 
+    size (T, P), or any other -> (T, P), written to `out` (T, P) of that dtype where it is given.
     U has 24 random bits in float32 and 53 in float64, and so may be 0.
     """
-    left = rng.random(size, dtype)
+    left = rng.random(size, dtype, out)
     np.subtract(1, left, out=left)
     return np.negative(np.log(left, out=left), out=left)
 
@@ -116,9 +119,10 @@ def nearest_neighbours(d: NDArray, neighbours: int, first: NDArray | None = None
         return np.zeros(d.shape, bool)
     if neighbours >= d.shape[1]:
         return np.ones(d.shape, bool)
-    last = np.zeros(d.shape, bool) if first is None else ~first
-    order = np.lexsort((d, last)) if last.any() else np.argsort(d, axis=1)
-    kth = order[:, neighbours - 1, None]
+    if first is None:
+        return d <= np.partition(d, neighbours - 1, axis=1)[:, neighbours - 1, None]
+    last = ~first
+    kth = np.lexsort((d, last))[:, neighbours - 1, None]
     d_kth, last_kth = np.take_along_axis(d, kth, 1), np.take_along_axis(last, kth, 1)
     return (last < last_kth) | ((last == last_kth) & (d <= d_kth))
 

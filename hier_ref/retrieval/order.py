@@ -16,6 +16,30 @@ from hier_ref.retrieval.members import Members
 BLOCK = 2**20  # keys looked at together
 
 
+class Items(NamedTuple):
+    """Some items of the gallery (N,) and their keys for one query, ascending (N,)."""
+
+    item: np.ndarray
+    key: np.ndarray
+
+    def between(self, low: np.floating, high: np.floating) -> "Items":
+        """Return those with keys from low to high."""
+        start, stop = self.key.searchsorted(low), self.key.searchsorted(high, "right")
+        return Items(self.item[start:stop], self.key[start:stop])
+
+
+def items_to(key: np.ndarray, high: np.floating) -> Items:
+    """Return the items whose keys (G,) reach at most to high."""
+    return by_key(key, np.flatnonzero(key <= high))
+
+
+def by_key(key: np.ndarray, item: np.ndarray) -> Items:
+    """Return the items (N,) in the order of their keys (G,)."""
+    near = key[item]
+    order = np.argsort(near)
+    return Items(item[order], near[order])
+
+
 class Ordered(NamedTuple):
     """Items (N,) of several queries, one query after the other, each in its order."""
 
@@ -45,17 +69,17 @@ def in_order(
     keys: Points,
     members: Members,
     queries: np.ndarray,
-    key: Sequence[np.ndarray],
+    near: Sequence[Items],
     low: np.ndarray,
     high: np.ndarray,
 ) -> Ordered:
     """Return the items from key low to high in their order, equal ones as ties  (R8) (K57).
 
-    Shapes: queries (M,), their keys, M times (G,), low (M,), high (M,).
+    Queries (M,), low (M,), high (M,), and for each query all items to high, or more.
     """
-    found = [_between(*each) for each in zip(key, low, high, strict=True)]
+    found = [items.between(*ends) for items, *ends in zip(near, low, high, strict=True)]
     item, k = (np.concatenate(part) for part in zip(*found, strict=True))
-    row = np.repeat(np.arange(len(key)), [len(items) for items, _ in found])
+    row = np.repeat(np.arange(len(near)), [len(items) for items, _ in found])
     apart = np.diff(k) > keys.width(queries)[row[:-1]]
     start = _starts((row[1:] != row[:-1]) | apart)
     right = members.correct(queries[row], item)
@@ -85,15 +109,6 @@ def _cut(
     apart = np.diff(high) + np.diff(low) > width(high[:-1], *bounds)
     first = _starts((piece[1:] != piece[:-1]) | apart)
     return by[np.lexsort((right[by], first))], first
-
-
-def _between(key: np.ndarray, low: np.floating, high: np.floating) -> tuple[np.ndarray, np.ndarray]:
-    """Return the items (N,) with keys (G,) from low to high, in the order of these, and them."""
-    item = np.flatnonzero(key <= high)
-    near = key[item]
-    order = np.argsort(near)
-    order = order[near.searchsorted(low, sorter=order) :]
-    return item[order], near[order]
 
 
 def _starts(cut: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ def precision_at_r(key: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np
     found = []
     for row, right in zip(key, correct, strict=True):
         hits = row[right]
-        place, _ = hit_places(nearest(row, len(hits)), hits, row.dtype.type(0))
+        near = np.sort(row[nearest(row, len(hits))])
+        place, _ = hit_places(near, hits, row.dtype.type(0))
         found.append(from_places(place, len(hits)))
     pure, average = np.array(found, float).reshape(-1, 2).T
     return pure, average
@@ -35,29 +36,27 @@ def from_places(place: np.ndarray, r: int) -> tuple[float, float]:
 
 
 def nearest(key: np.ndarray, size: int) -> np.ndarray:
-    """Return the smallest of the keys (G,) of a query, sorted: more than `size`, or all there are.
+    """Return the items (N,) with the smallest keys (G,) of a query: more than `size`, or all.
 
-    A sample tells where they end; it decides how many are sorted, and nothing else.
+    A sample tells where they end; it decides how many they are, and nothing else.
     """
     sample = key[:: max(1, len(key) // SAMPLE)]
     share = size * len(sample) / len(key)
     last = int(share + 4 * math.sqrt(share) + 4)
     if last < len(sample):
-        near = key[key <= np.partition(sample, last)[last]]
-        if size < len(near):
-            near.sort()
-            if near[-1] < np.inf:
-                return near
-    near = np.sort(key)
-    return near[: near.searchsorted(np.inf)]
+        end = np.partition(sample, last)[last]
+        item = np.flatnonzero(key <= end)
+        if size < len(item) and end < np.inf:
+            return item
+    return np.flatnonzero(key < np.inf)
 
 
 def hit_places(near: np.ndarray, hits: np.ndarray, width: np.floating) -> tuple[np.ndarray, float]:
     """Return the places (N,) of the first correct items, ascending, and a limit.
 
-    From keys: those of `nearest`, of the correct items (R,), and how far apart an order is open.
-    Where it leaves the places below R in doubt none of them has a key above the limit; elsewhere
-    it is inf.
+    From keys: those of the `nearest`, sorted, of the correct items (R,), and how far apart an order
+    is open. Where it leaves the places below R in doubt none of them has a key above the limit;
+    elsewhere it is inf.
     """
     r = len(hits)
     if not r:

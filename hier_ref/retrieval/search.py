@@ -12,12 +12,13 @@ import numpy as np
 
 from hier_ref.retrieval.keys import Codes, Points
 from hier_ref.retrieval.members import Members
-from hier_ref.retrieval.order import Ordered, in_order, in_parts
+from hier_ref.retrieval.order import Items, Ordered, by_key, in_order, in_parts, items_to
 from hier_ref.retrieval.precision import from_places, hit_places, nearest
 from hier_ref.threads import in_order as in_turn
 
 MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
 PART = 2**22  # keys that a thread looks at before it takes others
+FEW = 8  # the nearest items are kept where they are fewer than this part of the gallery
 
 
 class Ranking(NamedTuple):
@@ -27,6 +28,23 @@ class Ranking(NamedTuple):
     ties: np.ndarray  # int64 (R1)
     r_precision: np.ndarray  # float64 (R4)
     average_precision: np.ndarray  # float64 (R5)
+
+
+class Block(NamedTuple):
+    """Some queries, what is known of their keys, and the few nearest items of some of them."""
+
+    queries: np.ndarray  # (M,)
+    key: np.ndarray  # (M, G)
+    width: np.ndarray  # (M,) how far apart keys in open order may be
+    few: dict[int, Items]  # by row
+
+    def reaching(self, rows: np.ndarray, high: np.ndarray) -> list[Items]:
+        """Return for each of the rows (N,) all items with keys to high (N,), or more."""
+        return [self._reaching(*each) for each in zip(rows, high, strict=True)]
+
+    def _reaching(self, n: int, high: np.floating) -> Items:
+        known = n in self.few and high <= self.few[n].key[-1]
+        return self.few[n] if known else items_to(self.key[n], high)
 
 
 class Search:
@@ -45,70 +63,70 @@ class Search:
         key, queries = self.keys.first(rows), np.arange(rows.start, rows.stop)
         if exclude_same_index:
             np.fill_diagonal(key[:, rows], np.inf)
-        width = self.keys.width(queries)
+        measure = partial(self._measure, Block(queries, key, self.keys.width(queries), {}))
         size = -(-key.size // PART)
-        measure = partial(self._measure, key, queries, width)
         parts = np.array_split(np.arange(len(queries)), min(size, len(queries)))
         deque(in_turn(measure, parts) if size > 1 else map(measure, parts), maxlen=0)
 
-    def _measure(
-        self, key: np.ndarray, queries: np.ndarray, width: np.ndarray, part: np.ndarray
-    ) -> None:
-        self._count(key, queries, width, part)
+    def _measure(self, block: Block, part: np.ndarray) -> None:
+        """Find the measures of the rows (N,) of a part of a block."""
+        block = block._replace(few={})  # other parts have their own
+        self._count(block, part)
         if isinstance(self.keys, Points):
             for level in range(len(self.levels)):
-                self._settle_ranks(self.keys, level, key, queries, width, part)
-                self._settle_precisions(self.keys, level, key, queries, part)
+                self._settle_ranks(self.keys, level, block, part)
+                self._settle_precisions(self.keys, level, block, part)
 
-    def _count(
-        self, key: np.ndarray, queries: np.ndarray, width: np.ndarray, part: np.ndarray
-    ) -> None:
+    def _count(self, block: Block, part: np.ndarray) -> None:
         rank, ties, pure, average = self.found
         for n in part:
-            row, query = key[n], queries[n]
-            near = nearest(row, self.deepest) if self.precisions else row[:0]
+            row, query, width = block.key[n], block.queries[n], block.width[n]
+            near = self._nearest(block, n) if self.precisions else row[:0]
             for level, members in enumerate(self.levels):
                 hits = row[members.of(query)]
                 hits = hits[hits < np.inf]
                 at = query, level
-                rank[at], ties[at] = first_hit(row, near, hits, width[n])
+                rank[at], ties[at] = first_hit(row, near, hits, width)
                 if self.precisions:
-                    place, self.limit[at] = hit_places(near, hits, width[n])
+                    place, self.limit[at] = hit_places(near, hits, width)
                     pure[at], average[at] = from_places(place, len(hits))
 
-    def _settle_ranks(
-        self,
-        keys: Points,
-        level: int,
-        key: np.ndarray,
-        queries: np.ndarray,
-        width: np.ndarray,
-        part: np.ndarray,
-    ) -> None:
+    def _nearest(self, block: Block, n: int) -> np.ndarray:
+        """Return the nearest keys of a row, sorted; the block keeps their items where few."""
+        row = block.key[n]
+        item = nearest(row, self.deepest)
+        if not 0 < FEW * len(item) < len(row):
+            return np.sort(row[item])
+        block.few[n] = by_key(row, item)
+        return block.few[n].key
+
+    def _settle_ranks(self, keys: Points, level: int, block: Block, part: np.ndarray) -> None:
         members = self.levels[level]
-        rank, ties = (array[queries, level] for array in self.found[:2])
-        for rows in in_parts(keys, queries, part[ties[part] > 0]):
-            first = [key[n, members.of(queries[n])].min() for n in rows]
-            low, high = first - width[rows], first + width[rows]
-            items = in_order(keys, members, queries[rows], [key[n] for n in rows], low, high)
+        rank, ties = (array[block.queries, level] for array in self.found[:2])
+        for rows in in_parts(keys, block.queries, part[ties[part] > 0]):
+            queries, width = block.queries[rows], block.width[rows]
+            right = map(members.of, queries)
+            first = [block.key[n, items].min() for n, items in zip(rows, right, strict=True)]
+            low, high = first - width, first + width
+            items = in_order(keys, members, queries, block.reaching(rows, high), low, high)
             hit = np.flatnonzero(items.correct)
             hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
             closer = rank[rows] - ties[rows]
-            self.found.rank[queries[rows], level] = closer + items.place()[hit]
-            self.found.ties[queries[rows], level] = hit - items.start[hit]
+            self.found.rank[queries, level] = closer + items.place()[hit]
+            self.found.ties[queries, level] = hit - items.start[hit]
 
-    def _settle_precisions(
-        self, keys: Points, level: int, key: np.ndarray, queries: np.ndarray, part: np.ndarray
-    ) -> None:
+    def _settle_precisions(self, keys: Points, level: int, block: Block, part: np.ndarray) -> None:
         members, (_, _, pure, average) = self.levels[level], self.found
-        limit = self.limit[queries, level].astype(key.dtype)
-        for rows in in_parts(keys, queries, part[limit[part] < np.inf]):
-            low = np.full(len(rows), -np.inf, key.dtype)
-            items = in_order(keys, members, queries[rows], [key[n] for n in rows], low, limit[rows])
-            for n, place in zip(rows, _places_of_hits(items, len(rows)), strict=True):
-                hits = key[n, members.of(queries[n])]
+        limit = self.limit[block.queries, level].astype(block.key.dtype)
+        for rows in in_parts(keys, block.queries, part[limit[part] < np.inf]):
+            queries, high = block.queries[rows], limit[rows]
+            low = np.full(len(rows), -np.inf, high.dtype)
+            items = in_order(keys, members, queries, block.reaching(rows, high), low, high)
+            places = _places_of_hits(items, len(rows))
+            for n, query, place in zip(rows, queries, places, strict=True):
+                hits = block.key[n, members.of(query)]
                 both = from_places(place, int(np.count_nonzero(hits < np.inf)))
-                pure[queries[n], level], average[queries[n], level] = both
+                pure[query, level], average[query, level] = both
 
 
 def first_hit(
