@@ -82,6 +82,8 @@ def test_table_leaves_out_what_is_not_there():
     row = {"recall": 50.04, "low": 40.0, "high": 60.0, "images": 9, "classes": 3, "shrinkage": 0.1}
     table = sets_table.table(["a"], ["lda", "known"], {("a", "lda"): [row], ("a", "known"): []})
     assert table.splitlines()[-1] == "| a | 9 | 3 | 50.0 (40.0 to 60.0, s 0.1) |  |"
+    empty = sets_table.table(["a"], ["tune-20"], {("a", "tune-20"): []})
+    assert empty.splitlines()[-1] == "| a |  |  |  |"
 
 
 def test_table_gives_the_mean_over_seeds_and_how_far_they_reach():

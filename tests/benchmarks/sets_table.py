@@ -156,8 +156,9 @@ def table(names: list[str], methods: list[str], rows: dict) -> str:
     lines = [head, ["---"] * len(head)]
     for name in names:
         cells = [rows.get((name, method), []) for method in methods]
-        size = next(rows[0] for rows in cells if rows)
-        lines.append([name, size["images"], size["classes"], *map(_cell, cells)])
+        first = next((rows[0] for rows in cells if rows), {})
+        sizes = (first.get(key, "") for key in ("images", "classes"))
+        lines.append([name, *sizes, *map(_cell, cells)])
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
