@@ -6,7 +6,6 @@ Chapter: docs/3-triplets.md.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -72,39 +71,38 @@ class Draws:
         """
         triplets, gumbel = self.level(level)
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
-        pair, triple = times = np.empty((2, len(triplets[rows]), n), dtype)
-        for choice, e in enumerate(times):
-            if gumbel is None:
-                self._draw(e, [LEVELS.index(level), block, choice])
-            else:
-                not_at_once(np.exp(-gumbel[choice][rows].astype(dtype)), e)
+        times = np.empty((2, len(triplets[rows]), n), dtype)
+        if gumbel is None:
+            for choice, u in enumerate(times):
+                self._draw(u, LEVELS.index(level), block, choice)
+            arrival_times(times)
+        else:
+            for noise, e in zip(gumbel, times, strict=True):
+                np.exp(-noise[rows].astype(dtype), out=e)
+        pair, triple = not_at_once(times)
         return triplets[rows], pair, triple
 
-    def _draw(self, e: NDArray, path: list[int]) -> None:
-        """Draw the arrival times e (T, n) of one level, block and choice."""
-        level, block, choice = path
-        for start in range(0, len(e), STREAM):
-            stream, part = (block * BLOCK + start) // STREAM, e[start : start + STREAM]
+    def _draw(self, u: NDArray, level: int, block: int, choice: int) -> None:
+        """Draw the uniform numbers u (T, n) of one choice in a block of a level."""
+        for start in range(0, len(u), STREAM):
+            stream, part = (block * BLOCK + start) // STREAM, u[start : start + STREAM]
             rng = np.random.default_rng([self.seed, level, stream, choice])
-            not_at_once(arrival_times(rng, part.shape, e.dtype, part), part)
+            rng.random(part.shape, u.dtype, part)
 
 
-def arrival_times(
-    rng: Generator, size: tuple[int, ...], dtype: Any, out: NDArray | None = None
-) -> NDArray:
-    """Draw Exp(1) variables: -log(1 - U) of uniform U from 0 to 1, without 1. (T4).
+def arrival_times(u: NDArray) -> NDArray:
+    """Turn uniform numbers from 0 to 1, without 1, into Exp(1) variables, -log(1 - U). (T4).
 
-    size (T, P), or any other -> (T, P), written to `out` (T, P) of that dtype where it is given.
-    U has 24 random bits in float32 and 53 in float64, and so may be 0.
+    Any shape, (T, P) -> (T, P), written over u. U has 24 random bits in float32 and 53 in float64,
+    and so may be 0.
     """
-    left = rng.random(size, dtype, out)
-    np.subtract(1, left, out=left)
-    return np.negative(np.log(left, out=left), out=left)
+    np.subtract(1, u, out=u)
+    return np.negative(np.log(u, out=u), out=u)
 
 
-def not_at_once(e: NDArray, out: NDArray) -> None:
-    """Write arrival times (T, n) to `out`, those at 0 a little later. (K22)."""
-    np.maximum(e, np.finfo(out.dtype).tiny ** 0.4, out=out)
+def not_at_once(e: NDArray) -> NDArray:
+    """Move arrival times, any shape, that are 0 to a little later, in place. (K22)."""
+    return np.maximum(e, np.finfo(e.dtype).tiny ** 0.4, out=e)
 
 
 def nearest_neighbours(d: NDArray, neighbours: int, first: NDArray | None = None) -> NDArray:

@@ -225,7 +225,7 @@ def test_arrivals_T4_do_not_depend_on_the_size_of_blocks(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_arrival_times_T4_are_exponential(dtype, rng):
     """Their distribution function by the law of Dvoretzky, Kiefer and Wolfowitz, once in 10^9."""
-    e = np.sort(arrival_times(rng, (100_000,), dtype))
+    e = np.sort(arrival_times(rng.random(100_000, dtype)))
     assert e.dtype == dtype and (e >= 0).all() and np.isfinite(e).all()
     apart = np.abs(-np.expm1(-e.astype(float)) - np.arange(1, len(e) + 1) / len(e)).max()
     assert apart < np.sqrt(np.log(2e9) / (2 * len(e)))

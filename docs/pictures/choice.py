@@ -49,7 +49,7 @@ def race() -> Picture:
     """Draw the arrivals of three proxies in ten races, and who wins how often."""
     picture = Picture(395, "Ten races of three proxies, and the share of 20,000 that each wins")
     far, colours = np.array([1.0, 1.1, 1.3]), ("blue", "orange", "green")
-    e = arrival_times(np.random.default_rng(1), (20_000, 3), np.float64)
+    e = arrival_times(np.random.default_rng(1).random((20_000, 3)))
     time = e / np.exp(-(far - far.min()) / TAU)
     axes = Axes(70, 55, 500, 330, (-2, 2), (10.5, 0.5))
     ticks = [(-2, "0.01"), (-1, "0.1"), (0, "1"), (1, "10"), (2, "100")]
