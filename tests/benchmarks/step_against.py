@@ -10,8 +10,8 @@ A step with the loops of commit 382b233 was measured beside the authors' code, s
 17.7 times as fast on one thread and 11.9 times on two, but 4.8 and 5.2 times where glibc kept their
 code's freed memory (MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ raised): most of the larger
 numbers is gigabytes of temporaries that are mapped anew. A later step stands to their code as these
-numbers times what is printed here for that commit, 2.3 on one thread and 2.6 on two when it was last
-printed (medians of 11); their code has not been run beside it again.
+numbers times what is printed here for that commit: 2.3 on one thread and 2.6 on two when it was
+last run (medians of 11). Their code has not been run beside it again.
 """
 
 import os
