@@ -6,8 +6,6 @@ still close compared with its norms. Nothing of size M x N x D is ever held. The
 the dtype of the points, save for the gaps. Derivations: docs/2-pairwise.md.
 """
 
-from collections.abc import Iterator
-
 import autograd.numpy as np
 import scipy
 from autograd.extend import defvjp, primitive
@@ -16,16 +14,11 @@ from numpy import ndarray
 
 from hier_ref.poincare import gap, gap_vjp, root
 from hier_ref.ranges import power
+from hier_ref.threads import pieces
 
 CLOSE = 0.3  # q below this part of |x|^2 + |y|^2 is computed directly, see docs/2-pairwise.md
 FLATTEST = 1e-30  # the least curvature that is computed with, between points of size 1
 BLOCK = 2**20  # numbers in a temporary of the direct computation
-
-
-def _blocks(size: int, width: int) -> Iterator[slice]:
-    """Cut range(size) into slices that hold about BLOCK numbers when each item has `width`."""
-    step = max(1, BLOCK // max(1, width))
-    return (slice(start, start + step) for start in range(0, size, step))
 
 
 def _centred(x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
@@ -45,7 +38,7 @@ def _close(q: ndarray, x_sq: ndarray, y_sq: ndarray) -> ndarray:
     """Flat indices of the pairs with q < 0.3 (|x|^2 + |y|^2), found by blocks of rows."""
     found = [
         np.flatnonzero(q[rows] < CLOSE * (x_sq[rows, None] + y_sq)) + rows.start * len(y_sq)
-        for rows in _blocks(*q.shape)
+        for rows in pieces(q.shape[0], q.shape[1], BLOCK)
     ]
     return np.concatenate(found) if found else np.zeros(0, dtype=int)
 
@@ -81,7 +74,7 @@ def _squares(x: ndarray, y: ndarray) -> tuple[ndarray, ndarray]:
     if not len(close):
         return q, close
     i, j = np.divmod(close, len(y))
-    blocks = _blocks(len(close), x.shape[1])
+    blocks = pieces(len(close), x.shape[1], BLOCK)
     direct = [np.sum((x[i[part]] - y[j[part]]) ** 2, axis=1) for part in blocks]
     return _replaced(q, close, np.concatenate(direct)), close
 
@@ -93,7 +86,7 @@ def _sums(w: ndarray, x: ndarray, y: ndarray, close: ndarray) -> tuple[ndarray, 
     sum_x = far.sum(axis=1)[:, None] * moved_x - far @ moved_y
     sum_y = far.sum(axis=0)[:, None] * moved_y - far.T @ moved_x
     i, j = np.divmod(close, len(y))
-    for part in _blocks(len(close), x.shape[1]):
+    for part in pieces(len(close), x.shape[1], BLOCK):
         ip, jp = i[part], j[part]
         weighted = w[ip, jp][:, None] * (x[ip] - y[jp])
         for total, rows, sign in ((sum_x, ip, 1), (sum_y, jp, -1)):

@@ -42,6 +42,12 @@ def threads() -> int:
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
 
 
+def pieces(size: int, width: int, most: int) -> Iterator[slice]:
+    """Cut range(size) into slices of at least 1 that hold about `most` numbers, `width` an item."""
+    step = max(1, most // max(width, 1))
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield the result of each item, in their order, while threads work on the next ones.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hier_ref import threads
 from hier_ref.poincare import distance, gap, mobius_add, to_ball
-from hier_ref.retrieval import keys, search
+from hier_ref.retrieval import keys
 from hier_ref.retrieval import recall as retrieval
 from hier_ref.retrieval.keys import Points
 from hier_ref.retrieval.recall import (
@@ -203,7 +203,7 @@ def test_threads_do_not_change_the_result(monkeypatch, count):
     monkeypatch.setattr(threads, "_asked", [1])
     want = rank_gallery(z, levels, z, levels, 0.1, True)
     monkeypatch.setattr(threads, "_asked", [count])
-    monkeypatch.setattr(search, "PART", len(z))
+    monkeypatch.setattr(retrieval, "BLOCK", 7 * len(z))
     for got, alone in zip(rank_gallery(z, levels, z, levels, 0.1, True), want, strict=True):
         assert got.tobytes() == alone.tobytes()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hier_ref.features.contract import default_features, read_features
 from hier_ref.poincare import gap
-from hier_ref.retrieval import exact_keys, keys, order
+from hier_ref.retrieval import block, exact_keys, keys, nearest, search
 from hier_ref.retrieval import recall as retrieval
 from hier_ref.retrieval.keys import Points
 from hier_ref.retrieval.recall import MISS, first_hit_rank, rank_gallery, recall_from_ranks
@@ -150,13 +150,45 @@ def test_ties_K50_K54_equal_fractions(monkeypatch, kind, dtype):
     tied = 0
     for seed in range(12):
         monkeypatch.setattr(retrieval, "DEEP", seed % 2 * retrieval.LONG)
-        for module in (retrieval, order, exact_keys):
-            monkeypatch.setattr(module, "BLOCK", [30, 2**16][seed // 2 % 2])
+        for module, name in ((retrieval, "BLOCK"), (block, "PART"), (exact_keys, "BLOCK")):
+            monkeypatch.setattr(module, name, [30, 2**16][seed // 2 % 2])
         z, labels, c = drawn(kind, seed, dtype)
         half = len(z) // 2
         tied += check(z, labels, z, labels, c, True)[1].sum()
         tied += check(z[:half], labels[:half], z[half:], labels[half:], c, False)[1].sum()
     assert tied > 10
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_order_of_the_nearest_tells_is_what_counts_and_closer_keys_find(
+    monkeypatch, kind, dtype
+):
+    """Bytes of all measures, for a sample of keys that tells where they end, and that misleads."""
+    tell, left, shown = search.Search._tell, [], 0
+
+    def all_left(self, level, part):
+        return [np.arange(len(part.queries))] * 2
+
+    def told(*arguments):
+        left.extend(tell(*arguments))
+        return left[-2:]
+
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        z, c = KINDS[kind](rng, 120, int(rng.integers(2, 9)))
+        fine = np.arange(120) % 40
+        sets = z.astype(dtype), np.stack([fine, fine // 4, fine // 20], axis=1)
+        monkeypatch.setattr(search.Search, "_tell", all_left)
+        want = rank_gallery(*sets, *sets, c, True)
+        monkeypatch.setattr(search, "MORE", [32, 1][seed % 2])
+        monkeypatch.setattr(nearest, "SAMPLE", [1000, 3, 1][seed % 3])
+        monkeypatch.setattr(search.Search, "_tell", told)
+        for a, b in zip(rank_gallery(*sets, *sets, c, True), want, strict=True):
+            assert a.tobytes() == b.tobytes()
+        shown += 6 * len(z)
+    shown -= sum(map(len, left))
+    assert shown > 100
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 
 from hier_ref.compensated import product, total, two_sum
+from hier_ref.threads import pieces
 
 BLOCK = 2**16  # numbers in a temporary
 UNIT = 2.0**-106  # what one rounding of a pair can change: the square of that of a float64
@@ -66,7 +67,7 @@ class PairKeys:
 
     def _by_blocks(self, keys: Callable[..., Pair], i: np.ndarray, j: np.ndarray) -> Pair:
         parts = []
-        for rows in _blocks(len(i), self.y.shape[1]):
+        for rows in pieces(len(i), self.y.shape[1], BLOCK):
             x, y = self.x[i[rows]].astype(np.float64), self.y[j[rows]].astype(np.float64)
             parts.append(keys(x, y, j[rows]))
         high, low = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -89,7 +90,7 @@ class PairKeys:
     def _find_gaps(self, j: np.ndarray) -> None:
         with self.finding:
             j = j[np.isnan(self.gap_pairs[0, j])]
-            for part in _blocks(len(j), self.y.shape[1]):
+            for part in pieces(len(j), self.y.shape[1], BLOCK):
                 self.gap_pairs[:, j[part]] = _gap(self.y[j[part]].astype(np.float64), self.c)
 
 
@@ -101,11 +102,6 @@ def _zero(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _unit(x: np.ndarray) -> np.ndarray:
     norm = np.sqrt(np.sum(x**2, axis=1, keepdims=True))
     return x / np.where(norm == 0, 1.0, norm)
-
-
-def _blocks(size: int, dim: int) -> list[slice]:
-    step = max(1, BLOCK // dim)
-    return [slice(start, start + step) for start in range(0, size, step)]
 
 
 def _settled(high: np.ndarray, low: np.ndarray) -> Pair:

@@ -6,6 +6,7 @@ keys for pairs.
 """
 
 import math
+from threading import local
 
 import numpy as np
 
@@ -35,14 +36,18 @@ class Points:
         wide, exact = PairKeys(x, y, c, gaps).rungs()
         self.rungs = (wide, exact) if y.itemsize < 8 else (exact,)
         self.x, self.y, self.error = _directions(x, y) if gaps is None else _lifted(x, y, gaps)
-        self.room = np.empty(0, y.dtype)
+        self.own = local()  # each thread writes its keys into a room of its own
 
     def first(self, rows: slice) -> np.ndarray:
-        """Return the keys (R3) of a slice of M queries: (M, G). The next call writes over them."""
+        """Return the keys (R3) of a slice of M queries: (M, G).
+
+        The next call from the same thread writes over them.
+        """
         x = self.x[rows]
-        if self.room.size < len(x) * len(self.y):
-            self.room = np.empty(len(x) * len(self.y), self.y.dtype)
-        key = _product(x, self.y, self.room[: len(x) * len(self.y)].reshape(len(x), -1))
+        size = len(x) * len(self.y)
+        if len(getattr(self.own, "room", ())) < size:
+            self.own.room = np.empty(size, self.y.dtype)
+        key = _product(x, self.y, self.own.room[:size].reshape(len(x), -1))
         key[:, self.again] = key[:, self.copies[self.again]]
         return key
 
@@ -55,6 +60,8 @@ class Points:
 
         Only looked at where there are few values: copies of one value alone need no closer look.
         """
+        if self.sure:
+            return np.ones(len(rows), bool)
         if 2 * len(self.again) < len(self.copies):
             return np.zeros(len(rows), bool)
         values = self.y[np.unique(self.copies)]
@@ -67,8 +74,6 @@ class Codes:
 
     Queries x (Q, D), gallery y (G, D), integers with D max(x, y)² at most CODE.
     """
-
-    sure = True
 
     def __init__(self, x: np.ndarray, y: np.ndarray):
         self.x, self.y = x.astype(np.float32), y.astype(np.float32)
@@ -84,6 +89,10 @@ class Codes:
     def width(self, queries: slice | np.ndarray) -> np.ndarray:
         """Return 0 for these queries: no order is open."""
         return np.zeros(len(self.x))[queries]
+
+    def settled(self, rows: np.ndarray) -> np.ndarray:
+        """Return for which of the queries (M,) the order of all values is beyond doubt: for all."""
+        return np.ones(len(rows), bool)
 
 
 def ranking_keys(x: np.ndarray, y: np.ndarray, c: float, gaps: np.ndarray | None) -> Points | Codes:

@@ -18,9 +18,12 @@ def _numbers(gallery: np.ndarray, query: np.ndarray) -> np.ndarray:
 
 
 class Members:
-    """The correct items of every query under one kind of labels, (Q,) and (G,)."""
+    """The correct items of every query under one kind of labels, (Q,) and (G,).
 
-    def __init__(self, query_labels: np.ndarray, gallery_labels: np.ndarray):
+    With `own` the item of the query's own number is left out, which R (Q,) knows and `of` does not.
+    """
+
+    def __init__(self, query_labels: np.ndarray, gallery_labels: np.ndarray, own: bool):
         number = _numbers(gallery_labels, query_labels)
         self.gallery, self.query = np.split(number.reshape(-1), [len(gallery_labels)])
         self.items = np.argsort(self.gallery, kind="stable")
@@ -28,6 +31,9 @@ class Members:
         first, stop = (ordered.searchsorted(self.query, side) for side in ("left", "right"))
         self.first, self.stop = first.tolist(), stop.tolist()
         self.most = int((stop - first).max())
+        both = min(len(self.query), len(self.gallery)) if own else 0
+        self.own, self.r = own, stop - first
+        self.r[:both] -= self.query[:both] == self.gallery[:both]
 
     def of(self, query: int) -> np.ndarray:
         """Return the correct items of one query, in ascending order."""

@@ -4,7 +4,7 @@ Derived in docs/appendix-which-items-tie.md: sort, cut where the order is beyond
 closer only at pieces that hold right and wrong items of more than one value, rung by rung.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,6 @@ import numpy as np
 from hier_ref.retrieval.exact_keys import width
 from hier_ref.retrieval.keys import Points
 from hier_ref.retrieval.members import Members
-
-BLOCK = 2**20  # keys looked at together
 
 
 class Items(NamedTuple):
@@ -53,33 +51,13 @@ class Ordered(NamedTuple):
         return np.arange(len(self.row)) - first[self.row]
 
 
-def in_parts(keys: Points, queries: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut the rows (M,) that seem in doubt into parts to look at together; sure keys need none."""
-    if keys.sure:
-        return
-    step = max(1, BLOCK // len(keys.copies))
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        part = part[~keys.settled(queries[part])]
-        if len(part):
-            yield part
+def in_order(keys: Points, members: Members, queries: np.ndarray, found: list[Items]) -> Ordered:
+    """Return the items found for each of the queries (M,) in their order  (R8) (K57).
 
-
-def in_order(
-    keys: Points,
-    members: Members,
-    queries: np.ndarray,
-    near: Sequence[Items],
-    low: np.ndarray,
-    high: np.ndarray,
-) -> Ordered:
-    """Return the items from key low to high in their order, equal ones as ties  (R8) (K57).
-
-    Queries (M,), low (M,), high (M,), and for each query all items to high, or more.
+    Equal ones are ties. What is not found must be farther, or nearer, beyond doubt.
     """
-    found = [items.between(*ends) for items, *ends in zip(near, low, high, strict=True)]
     item, k = (np.concatenate(part) for part in zip(*found, strict=True))
-    row = np.repeat(np.arange(len(near)), [len(items) for items, _ in found])
+    row = np.repeat(np.arange(len(found)), [len(items) for items, _ in found])
     apart = np.diff(k) > keys.width(queries)[row[:-1]]
     start = _starts((row[1:] != row[:-1]) | apart)
     right = members.correct(queries[row], item)
@@ -120,10 +98,13 @@ def _starts(cut: np.ndarray) -> np.ndarray:
 
 def _mixed(start: np.ndarray, *kinds: np.ndarray) -> np.ndarray:
     """Return whether the piece of each item (N,) holds more than one of each of the kinds (N,)."""
-    first = np.flatnonzero(np.diff(start, prepend=-1))
-    several = [np.minimum.reduceat(k, first) < np.maximum.reduceat(k, first) for k in kinds]
-    mixed: np.ndarray = np.logical_and.reduce(several)
-    return np.repeat(mixed, np.diff(first, append=len(start)))
+    mixed = np.ones(len(start), bool)
+    together = start[1:] == start[:-1]
+    for kind in kinds:
+        several = np.zeros(start.max(initial=0) + 1, bool)
+        several[start[1:][together & (kind[1:] != kind[:-1])]] = True
+        mixed &= several[start]
+    return mixed
 
 
 def _of_pairs(

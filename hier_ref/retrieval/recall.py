@@ -1,11 +1,11 @@
 """Recall@K as a rank statistic: how many wrong items come before the first correct one.
 
 Derived in docs/7-retrieval.md. For a rank nothing is sorted: one minimum and two counts per
-query, in blocks of queries, so that memory does not grow with queries x gallery. What is done for
-each query is in `search`, the keys and what rounding does to them in `keys`.
+query, in blocks of queries, one a thread, so that memory does not grow with queries x gallery.
+What is done with a block is in `search`, the keys and what rounding does to them in `keys`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,8 +16,12 @@ from hier_ref.retrieval.members import Members
 from hier_ref.retrieval.search import MISS as MISS
 from hier_ref.retrieval.search import Ranking as Ranking
 from hier_ref.retrieval.search import Search
+from hier_ref.threads import in_order, one_blas_thread, pieces
 
-BLOCK = 2**24  # keys held at once
+SMALL = 2**22  # keys that a thread holds, so that all threads have some,
+ROWS = 2**8  # or those of so many queries, as a product of fewer is slow,
+BLOCK = 2**24  # and never more
+CACHED = 2**17  # coordinates whose gaps are found together
 DEEP = 32  # where R is beyond this part of the gallery, keys are computed in float64
 LONG = 2**14  # and so are those of longer points: float32 would bound nothing
 RIM = 64  # and those of a gallery with a gap below this part of 1, where it would bound little
@@ -52,7 +56,7 @@ def first_hit_rank(
     c: float,
     exclude_self: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ranks, ties): how many wrong items are no farther than the nearest correct  (R1).
+    """Return (ranks, ties): how many wrong items are no farther than the nearest correct.
 
     Arguments as for `rank_gallery` -> (Q,), (Q,) int64, or (Q, L), (Q, L). `ties` of the `ranks`
     are exactly as far as the nearest correct item and count against the query (K50); a zero
@@ -77,16 +81,18 @@ def _measured(
     """Rank by blocks of queries; without `precisions` these stay 0."""
     x, y = _points(query, gallery, exclude_self)
     x_labels, y_labels = _columns(query_labels, gallery_labels, len(x), len(y))
-    levels = [Members(a, b) for a, b in zip(x_labels.T, y_labels.T, strict=True)]
+    own = exclude_self or exclude_same_index
+    levels = [Members(a, b, own) for a, b in zip(x_labels.T, y_labels.T, strict=True)]
     gaps = _gaps_of_both(x, y, c)
     deep = precisions and max(level.most for level in levels) * DEEP > len(y)
     if deep or x.shape[1] > LONG or (gaps is not None and gaps.min() * RIM < 1):
         x, y = x.astype(np.float64), y.astype(np.float64)
     search = Search(ranking_keys(x, y, c, gaps), levels, precisions, len(x))
     progress = Progress(len(x), patience=5)
-    for rows in _blocks(len(x), len(y_labels)):
-        search.rank(rows, exclude_self or exclude_same_index)
-        progress.step("ranking", parts=rows.stop - rows.start)
+    most = min(BLOCK, max(SMALL, ROWS * len(y)))
+    with one_blas_thread():
+        for done in in_order(search.rank, pieces(len(x), len(y), most)):
+            progress.step("ranking", parts=done)
     progress.expect(0)
     shape = np.shape(query_labels)
     return Ranking(*(array.reshape(shape) for array in search.found))
@@ -133,20 +139,15 @@ def _gaps_of_both(x: np.ndarray, y: np.ndarray, c: float) -> np.ndarray | None:
 
 
 def _gaps(name: str, points: np.ndarray, c: float) -> np.ndarray:
-    """Return the gaps (N,) in float64, in blocks: they need long temporaries."""
-    gaps = np.empty(len(points))
-    for rows in _blocks(*points.shape):
+    """Return the gaps (N,) in float64, some at a time: their temporaries stay in the cache."""
+
+    def of(rows: slice) -> np.ndarray:
         try:
-            gaps[rows] = gap(points[rows].astype(np.float64), c)
+            return gap(points[rows].astype(np.float64), c)
         except ValueError as error:
             raise ValueError(f"{name}, rows counted from {rows.start}: {error}") from None
-    return gaps
 
-
-def _blocks(size: int, width: int) -> Iterator[slice]:
-    """Cut range(size) into slices that hold about BLOCK numbers when each item has `width`."""
-    step = max(1, BLOCK // width)
-    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+    return np.concatenate(list(in_order(of, pieces(len(points), points.shape[1], CACHED))))
 
 
 def _points(

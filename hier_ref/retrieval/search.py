@@ -1,24 +1,23 @@
 """The measures of a block of queries: counts of keys, and a closer look where they leave doubt.
 
-Derived in docs/7-retrieval.md. Each query is a row of keys that stays in the cache while all
-levels of labels are counted.
+Derived in docs/7-retrieval.md. What the order of the `nearest` items tells is read off it for many
+queries at once; the others are counted one by one, and `order` settles what rounding left open.
 """
 
-from collections import deque
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from hier_ref.retrieval.block import PART, Block
 from hier_ref.retrieval.keys import Codes, Points
 from hier_ref.retrieval.members import Members
-from hier_ref.retrieval.order import Items, Ordered, by_key, in_order, in_parts, items_to
-from hier_ref.retrieval.precision import from_places, hit_places, nearest
-from hier_ref.threads import in_order as in_turn
+from hier_ref.retrieval.nearest import Nearest, Order
+from hier_ref.retrieval.order import in_order
+from hier_ref.retrieval.precision import from_places, hit_places, ragged
+from hier_ref.threads import pieces
 
 MISS = np.iinfo(np.int64).max  # rank of a query that has no correct item: below no k
-PART = 2**22  # keys that a thread looks at before it takes others
-FEW = 8  # the nearest items are kept where they are fewer than this part of the gallery
+MORE = 32  # nearest items beyond R: most first hits are among them, and what rounding moves
 
 
 class Ranking(NamedTuple):
@@ -30,103 +29,102 @@ class Ranking(NamedTuple):
     average_precision: np.ndarray  # float64 (R5)
 
 
-class Block(NamedTuple):
-    """Some queries, what is known of their keys, and the few nearest items of some of them."""
-
-    queries: np.ndarray  # (M,)
-    key: np.ndarray  # (M, G)
-    width: np.ndarray  # (M,) how far apart keys in open order may be
-    few: dict[int, Items]  # by row
-
-    def reaching(self, rows: np.ndarray, high: np.ndarray) -> list[Items]:
-        """Return for each of the rows (N,) all items with keys to high (N,), or more."""
-        return [self._reaching(*each) for each in zip(rows, high, strict=True)]
-
-    def _reaching(self, n: int, high: np.floating) -> Items:
-        known = n in self.few and high <= self.few[n].key[-1]
-        return self.few[n] if known else items_to(self.key[n], high)
-
-
 class Search:
     """A search of all queries, block by block; what is `found` has a column per level."""
 
     def __init__(self, keys: Points | Codes, levels: list[Members], precisions: bool, size: int):
         self.keys, self.levels, self.precisions = keys, levels, precisions
-        self.deepest = max(level.most for level in levels)
         shape = size, len(levels)
         counts, shares = (np.zeros((2, *shape), kind) for kind in (np.int64, np.float64))
         self.found = Ranking(*counts, *shares)
-        self.limit = np.full(shape, np.inf)  # how far the precisions need a closer look
+        self.size = max(level.most for level in levels) + MORE if precisions else 0
 
-    def rank(self, rows: slice, exclude_same_index: bool) -> None:
-        """Find the measures of a slice of queries, perhaps without the item of each number."""
+    def rank(self, rows: slice) -> int:
+        """Find the measures of a slice of queries; return how many they are."""
         key, queries = self.keys.first(rows), np.arange(rows.start, rows.stop)
-        if exclude_same_index:
+        if self.levels[0].own:
             np.fill_diagonal(key[:, rows], np.inf)
-        measure = partial(self._measure, Block(queries, key, self.keys.width(queries), {}))
-        size = -(-key.size // PART)
-        parts = np.array_split(np.arange(len(queries)), min(size, len(queries)))
-        deque(in_turn(measure, parts) if size > 1 else map(measure, parts), maxlen=0)
-
-    def _measure(self, block: Block, part: np.ndarray) -> None:
-        """Find the measures of the rows (N,) of a part of a block."""
-        block = block._replace(few={})  # other parts have their own
-        self._count(block, part)
-        if isinstance(self.keys, Points):
+        width = self.keys.width(queries)
+        for part in pieces(len(key), min(self.size, key.shape[1]), PART):
+            near = Nearest.of(key[part], self.size)
+            block = Block(queries[part], key[part], width[part], near)
             for level in range(len(self.levels)):
-                self._settle_ranks(self.keys, level, block, part)
-                self._settle_precisions(self.keys, level, block, part)
+                self._measure(level, block)
+        return len(queries)
 
-    def _count(self, block: Block, part: np.ndarray) -> None:
-        rank, ties, pure, average = self.found
-        for n in part:
-            row, query, width = block.key[n], block.queries[n], block.width[n]
-            near = self._nearest(block, n) if self.precisions else row[:0]
-            for level, members in enumerate(self.levels):
-                hits = row[members.of(query)]
-                hits = hits[hits < np.inf]
-                at = query, level
-                rank[at], ties[at] = first_hit(row, near, hits, width)
-                if self.precisions:
-                    place, self.limit[at] = hit_places(near, hits, width)
-                    pure[at], average[at] = from_places(place, len(hits))
+    def _measure(self, level: int, block: Block) -> None:
+        unranked, unscored = np.arange(len(block.queries)), np.arange(0)
+        if self.precisions:
+            unranked, unscored = self._tell(level, block)
+        self._count_ranks(level, block, unranked)
+        tied = unranked[self.found.ties[block.queries[unranked], level] > 0]
+        settled = self.keys.settled(block.queries[unscored])
+        self._count_precisions(level, block, unscored[settled])
+        if isinstance(self.keys, Points):
+            tied = tied[~self.keys.settled(block.queries[tied])]
+            self._settle_ranks(self.keys, level, block, tied)
+            self._settle_precisions(self.keys, level, block, unscored[~settled])
 
-    def _nearest(self, block: Block, n: int) -> np.ndarray:
-        """Return the nearest keys of a row, sorted; the block keeps their items where few."""
-        row = block.key[n]
-        item = nearest(row, self.deepest)
-        if not 0 < FEW * len(item) < len(row):
-            return np.sort(row[item])
-        block.few[n] = by_key(row, item)
-        return block.few[n].key
+    def _tell(self, level: int, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Read off what the order of the nearest items tells; return the rows that it does not.
 
-    def _settle_ranks(self, keys: Points, level: int, block: Block, part: np.ndarray) -> None:
-        members = self.levels[level]
-        rank, ties = (array[block.queries, level] for array in self.found[:2])
-        for rows in in_parts(keys, block.queries, part[ties[part] > 0]):
-            queries, width = block.queries[rows], block.width[rows]
-            right = map(members.of, queries)
-            first = [block.key[n, items].min() for n, items in zip(rows, right, strict=True)]
-            low, high = first - width, first + width
-            items = in_order(keys, members, queries, block.reaching(rows, high), low, high)
+        First the rows without a rank, then those without precisions.
+        """
+        members, (rank, _, pure, average) = self.levels[level], self.found
+        queries, rows, near = (
+            block.queries,
+            np.arange(len(block.queries)),
+            slice(members.most + MORE),
+        )
+        item, key = block.near.item[:, near], block.near.key[:, near]
+        order = Order(key, members.correct(queries[:, None], item), block.width)
+        ranked, first = order.first_hits()
+        rank[queries[ranked], level] = first
+        scored, precisions = order.precisions(members.r[queries])
+        at = queries[scored], level
+        pure[at], average[at] = precisions
+        return np.delete(rows, ranked), np.delete(rows, scored)
+
+    def _count_ranks(self, level: int, block: Block, rows: np.ndarray) -> None:
+        """Find ranks and ties of some rows (N,), as if keys within the width were equal."""
+        members, (rank, ties, _, _) = self.levels[level], self.found
+        for n in rows:
+            at, hits = (block.queries[n], level), block.hits(n, members)
+            rank[at], ties[at] = first_hit(block.key[n], block.near.key[n], hits, block.width[n])
+
+    def _count_precisions(self, level: int, block: Block, rows: np.ndarray) -> None:
+        """Find the precisions of some rows (N,), as if keys within the width were equal."""
+        members, places = self.levels[level], []
+        for n, high in zip(rows, block.limit(rows, members), strict=True):
+            near, hits = block.items_to(n, high).key, block.hits(n, members)
+            places.append(hit_places(near, hits, block.width[n]))
+        queries = block.queries[rows]
+        found = from_places(*ragged(places), members.r[queries])
+        self.found.r_precision[queries, level], self.found.average_precision[queries, level] = found
+
+    def _settle_ranks(self, keys: Points, level: int, block: Block, rows: np.ndarray) -> None:
+        """Count anew, with closer keys, what lies as far as the first hit of some rows (N,)."""
+        members, (rank, ties, _, _) = self.levels[level], self.found
+        first = np.array([block.hits(n, members).min() for n in rows], block.key.dtype)
+        low, high = first - block.width[rows], first + block.width[rows]
+        for part in block.parts(rows, high):
+            at, found = (block.queries[rows[part]], level), block.between(rows, low, high, part)
+            items = in_order(keys, members, at[0], found)
             hit = np.flatnonzero(items.correct)
             hit = hit[np.unique(items.row[hit], return_index=True)[1]]  # the first of each query
-            closer = rank[rows] - ties[rows]
-            self.found.rank[queries, level] = closer + items.place()[hit]
-            self.found.ties[queries, level] = hit - items.start[hit]
+            rank[at] += items.place()[hit] - ties[at]
+            ties[at] = hit - items.start[hit]
 
-    def _settle_precisions(self, keys: Points, level: int, block: Block, part: np.ndarray) -> None:
+    def _settle_precisions(self, keys: Points, level: int, block: Block, rows: np.ndarray) -> None:
+        """Find the precisions of some rows (N,) from closer keys of what may be among the R."""
         members, (_, _, pure, average) = self.levels[level], self.found
-        limit = self.limit[block.queries, level].astype(block.key.dtype)
-        for rows in in_parts(keys, block.queries, part[limit[part] < np.inf]):
-            queries, high = block.queries[rows], limit[rows]
-            low = np.full(len(rows), -np.inf, high.dtype)
-            items = in_order(keys, members, queries, block.reaching(rows, high), low, high)
-            places = _places_of_hits(items, len(rows))
-            for n, query, place in zip(rows, queries, places, strict=True):
-                hits = block.key[n, members.of(query)]
-                both = from_places(place, int(np.count_nonzero(hits < np.inf)))
-                pure[query, level], average[query, level] = both
+        high = block.limit(rows, members)
+        low = np.full_like(high, -np.inf)
+        for part in block.parts(rows, high):
+            at, found = (block.queries[rows[part]], level), block.between(rows, low, high, part)
+            items = in_order(keys, members, at[0], found)
+            hits = items.row[items.correct], items.place()[items.correct]
+            pure[at], average[at] = from_places(*hits, members.r[at[0]])
 
 
 def first_hit(
@@ -134,21 +132,16 @@ def first_hit(
 ) -> tuple[int, int]:
     """Return rank and ties of a query, as if keys within the width were equal  (R1).
 
-    From all its keys (G,), the `nearest` of them (N,), if any, and those of the correct items (R,).
+    From all its keys (G,), the nearest of them (S,), if any, and those of the correct items (R,).
     """
     if not len(hits):
         return MISS, 0
     first = hits.min()
     low, high = first - width, first + width
-    if len(near) and high < near[-1]:
-        closer, to_high = near.searchsorted(low), near.searchsorted(high, "right")
-    else:
-        closer = np.count_nonzero(row < low)
-        to_high = np.count_nonzero(row <= high)
+    known = len(near) and high < near[-1]
+    to_high = near.searchsorted(high, "right") if known else np.count_nonzero(row <= high)
     wrong = to_high - np.count_nonzero(hits <= high)
+    if not wrong:
+        return 0, 0
+    closer = near.searchsorted(low) if known else np.count_nonzero(row < low)
     return wrong, wrong - closer
-
-
-def _places_of_hits(items: Ordered, size: int) -> list[np.ndarray]:
-    place, hit = items.place()[items.correct], items.row[items.correct]
-    return np.split(place, hit.searchsorted(np.arange(1, size)))
