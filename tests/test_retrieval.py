@@ -404,6 +404,11 @@ REFUSED = {
     "query labels": ((LINE, FIVE[:4], LINE, FIVE), {}, r"query labels: shape \(4,\)"),
     "gallery labels": ((LINE, FIVE, LINE, FIVE[:4]), {}, r"gallery labels: shape \(4,\)"),
     "labels 3-d": ((LINE, FIVE[:, None, None], LINE, FIVE), {}, "query labels: shape"),
+    "labels without a column": (
+        (LINE, np.zeros((5, 0)), LINE, FIVE),
+        {},
+        r"shape \(5, 0\), expected",
+    ),
     "columns of labels": (
         (LINE, np.ones((5, 2)), LINE, np.ones((5, 3))),
         {},

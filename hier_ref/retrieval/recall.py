@@ -179,7 +179,7 @@ def _columns(
     """Return both label arrays with one column per level, or refuse them."""
     query, gallery = np.asarray(query), np.asarray(gallery)
     for name, labels, rows in (("query", query, q), ("gallery", gallery, g)):
-        if labels.ndim not in (1, 2) or len(labels) != rows:
+        if labels.ndim not in (1, 2) or len(labels) != rows or not labels.size:
             raise ValueError(
                 f"{name} labels: shape {labels.shape}, expected ({rows},) or more columns"
             )
