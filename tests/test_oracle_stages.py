@@ -14,7 +14,7 @@ from hier_ref.choice import Rule
 from hier_ref.convention import EXACT, RELEASED
 from hier_ref.hier import hier_grad
 from hier_ref.oracle import load_suite, reference
-from hier_ref.oracle.budgets import ROUNDINGS, budgets
+from hier_ref.oracle.budgets import HOPELESS, ROUNDINGS, budgets
 from hier_ref.oracle.budgets import _softmax as budgets_of_softmax
 from hier_ref.oracle.cases import CASES
 from hier_ref.oracle.drawing import drawn, margins
@@ -107,11 +107,14 @@ def test_gradients_whose_slopes_cancel_may_lose_more_than_V3_by_logarithms(name)
 def test_budgets_V2_are_those_of_the_suite(name):
     entry = SUITE[name]
     found = budgets(entry.case)
-    assert {t: set(b) for t, b in found.items()} == {t: set(b) for t, b in entry.budgets.items()}
+    assert found.keys() == entry.budgets.keys()
     for dtype, stages in found.items():
-        floor = ROUNDINGS * np.finfo(dtype).eps
-        for stage, budget in stages.items():
-            # Another BLAS rounds elsewhere; what is far above the floor may move.
+        floor, stored = ROUNDINGS * np.finfo(dtype).eps, entry.budgets[dtype]
+        # Another BLAS rounds elsewhere; what is far above the floor may move, even beyond hopeless.
+        moved = stages.keys() ^ stored.keys()
+        edge = {s for s in moved if (stages | stored)[s] > HOPELESS / 10}
+        assert all(s in edge or edge & set(NEEDS[s]) for s in moved)
+        for stage, budget in ((s, b) for s, b in stages.items() if s in stored):
             assert (budget == 0) == (stage in INTEGER)
             assert budget == 0 or 0.1 < budget / entry.budgets[dtype][stage] < 10, stage
             assert budget == 0 or budget >= floor
