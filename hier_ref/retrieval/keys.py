@@ -6,6 +6,7 @@ keys for pairs.
 """
 
 import math
+from collections.abc import Callable
 from threading import local
 
 import numpy as np
@@ -26,10 +27,11 @@ class Points:
 
     def __init__(self, x: np.ndarray, y: np.ndarray, c: float, gaps: np.ndarray | None):
         if gaps is None:
-            x, y = _scaled(x), _scaled(y)
+            x, y = alike(_scaled, x, y)
         else:
-            power = math.frexp(max(np.abs(x).max(), np.abs(y).max()))[1]
-            x, y, c = np.ldexp(x, -power), np.ldexp(y, -power), math.ldexp(c, 2 * power)
+            power = math.frexp(max(x.max(), -x.min(), y.max(), -y.min()))[1]
+            x, y = alike(lambda points: np.ldexp(points, -power), x, y)
+            c = math.ldexp(c, 2 * power)
         self.copies = _first_copies(y)
         self.again = np.flatnonzero(self.copies != np.arange(len(y)))
         self.sure = not self.copies.any()  # one value: all keys are equal, and none is in doubt
@@ -101,6 +103,14 @@ def ranking_keys(x: np.ndarray, y: np.ndarray, c: float, gaps: np.ndarray | None
     return Points(x, y, c, gaps) if codes is None else Codes(*codes)
 
 
+def alike(
+    change: Callable[[np.ndarray], np.ndarray], x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both sets (Q, D), (G, D) changed row by row, once where they are one."""
+    changed = change(y)
+    return changed if x is y else change(x), changed
+
+
 def _product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
     return np.matmul(x, y.T, out=out)
 
@@ -113,7 +123,7 @@ def _lifted(x: np.ndarray, y: np.ndarray, gaps: np.ndarray) -> Sides:
     """
     dtype, dim = y.dtype, y.shape[1]
     middle = (x.sum(axis=0, dtype=float) + y.sum(axis=0, dtype=float)) / (len(x) + len(y))
-    x, y = ((points - middle).astype(dtype) for points in (x, y))
+    x, y = alike(lambda points: (points - middle).astype(dtype), x, y)
     x_sq, y_sq = (np.einsum("nd,nd->n", p, p, dtype=float) for p in (x, y))
     info, least = np.finfo(dtype), gaps.min()
     share = (2 * dim + 32) * float(info.eps) / 2 + dim * 2.0**-53  # squares are summed in float64
@@ -132,13 +142,14 @@ def _directions(x: np.ndarray, y: np.ndarray) -> Sides:
     """
     dim, info = y.shape[1], np.finfo(y.dtype)
     error = (2 * dim + 16) * (float(info.eps) / 2 + 4 * float(info.tiny))
-    return -_unit(x), _unit(y), np.full(len(x), error)
+    x, y = alike(_unit, x, y)
+    return -x, y, np.full(len(x), error)
 
 
 def _codes(x: np.ndarray, y: np.ndarray) -> list[np.ndarray] | None:
     """Return both sets as integers in the directions of their rows, if they are small enough."""
-    found = []
-    for points in (x, y):
+    found: list[np.ndarray] = []
+    for points in (x[:1], x, y):  # one row most often tells
         size = np.abs(points)
         largest = size.max(axis=1, keepdims=True)
         signs = ((size == largest) | (size == 0)).all(axis=1)[:, None]
@@ -150,7 +161,7 @@ def _codes(x: np.ndarray, y: np.ndarray) -> list[np.ndarray] | None:
         if points.shape[1] * np.abs(whole).max() ** 2 > CODE:
             return None
         found.append(whole)
-    return found
+    return found[1:]
 
 
 def _scaled(points: np.ndarray) -> np.ndarray:
@@ -160,7 +171,7 @@ def _scaled(points: np.ndarray) -> np.ndarray:
 
 def _unit(points: np.ndarray) -> np.ndarray:
     norm = np.sqrt(np.einsum("nd,nd->n", points, points, dtype=float))[:, None]
-    return (points / np.where(norm == 0, 1, norm)).astype(points.dtype)
+    return (points / np.where(norm == 0, 1, norm)).astype(points.dtype, copy=False)
 
 
 def _first_copies(points: np.ndarray) -> np.ndarray:

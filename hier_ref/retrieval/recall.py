@@ -11,7 +11,7 @@ import numpy as np
 
 from hier_ref.poincare import gap
 from hier_ref.progress import Progress
-from hier_ref.retrieval.keys import ranking_keys
+from hier_ref.retrieval.keys import alike, ranking_keys
 from hier_ref.retrieval.members import Members
 from hier_ref.retrieval.search import MISS as MISS
 from hier_ref.retrieval.search import Ranking as Ranking
@@ -86,7 +86,7 @@ def _measured(
     gaps = _gaps_of_both(x, y, c)
     deep = precisions and max(level.most for level in levels) * DEEP > len(y)
     if deep or x.shape[1] > LONG or (gaps is not None and gaps.min() * RIM < 1):
-        x, y = x.astype(np.float64), y.astype(np.float64)
+        x, y = alike(lambda points: points.astype(np.float64), x, y)
     search = Search(ranking_keys(x, y, c, gaps), levels, precisions, len(x))
     progress = Progress(len(x), patience=5)
     most = min(BLOCK, max(SMALL, ROWS * len(y)))
@@ -169,8 +169,7 @@ def _points(
         raise ValueError(f"query has {d} columns, gallery {e}, expected as many")
     if exclude_self and q != g:
         raise ValueError(f"{q} queries, {g} gallery items, expected as many to exclude_self")
-    query, gallery = (points.astype(dtype, copy=False) for points in sets.values())
-    return query, gallery
+    return alike(lambda points: points.astype(dtype, copy=False), *sets.values())
 
 
 def _columns(
