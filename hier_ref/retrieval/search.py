@@ -53,6 +53,7 @@ class Search:
         return len(queries)
 
     def _measure(self, level: int, block: Block) -> None:
+        """Find the measures of a level: read off what can be, count the rest, settle the open."""
         unranked, unscored = np.arange(len(block.queries)), np.arange(0)
         if self.precisions:
             unranked, unscored = self._tell(level, block)
@@ -71,12 +72,8 @@ class Search:
         First the rows without a rank, then those without precisions.
         """
         members, (rank, _, pure, average) = self.levels[level], self.found
-        queries, rows, near = (
-            block.queries,
-            np.arange(len(block.queries)),
-            slice(members.most + MORE),
-        )
-        item, key = block.near.item[:, near], block.near.key[:, near]
+        queries, rows = block.queries, np.arange(len(block.queries))
+        item, key = (array[:, : members.most + MORE] for array in block.near[:2])
         order = Order(key, members.correct(queries[:, None], item), block.width)
         ranked, first = order.first_hits()
         rank[queries[ranked], level] = first
