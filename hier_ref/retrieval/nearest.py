@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hier_ref.retrieval.order import by_key
 from hier_ref.retrieval.precision import from_places
 
 SAMPLE = 2000  # keys of a query that tell where the nearest end
@@ -34,9 +35,8 @@ class Nearest(NamedTuple):
             item = np.flatnonzero(row <= end)
             if not size <= len(item) < len(row):
                 item = np.flatnonzero(row < np.inf)
-            near = row[item]
-            order = np.argsort(near)[:size]
-            items[n, : len(order)], keys[n, : len(order)] = item[order], near[order]
+            near = by_key(row, item)
+            items[n, : len(item)], keys[n, : len(item)] = near.item[:size], near.key[:size]
         return cls(items, keys, keys[:, -1])
 
 

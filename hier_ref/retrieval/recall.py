@@ -141,13 +141,14 @@ def _gaps_of_both(x: np.ndarray, y: np.ndarray, c: float) -> np.ndarray | None:
 def _gaps(name: str, points: np.ndarray, c: float) -> np.ndarray:
     """Return the gaps (N,) in float64, some at a time: their temporaries stay in the cache."""
 
-    def of(rows: slice) -> np.ndarray:
+    def some(rows: slice) -> np.ndarray:
+        """Return those of a slice; ValueError says where it begins."""
         try:
             return gap(points[rows].astype(np.float64), c)
         except ValueError as error:
             raise ValueError(f"{name}, rows counted from {rows.start}: {error}") from None
 
-    return np.concatenate(list(in_order(of, pieces(len(points), points.shape[1], CACHED))))
+    return np.concatenate(list(in_order(some, pieces(len(points), points.shape[1], CACHED))))
 
 
 def _points(
